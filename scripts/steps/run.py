@@ -1,0 +1,129 @@
+"""Start Pincite on the embedded model with the bilingual samples, and say what to open and what to ask.
+
+`--check` asks one question, shows the cited answer, opens its page, and stops: exit 0 when all of it worked.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from environment import ROOT, runtime
+
+KNOWLEDGE_BASE = "samples"
+SAMPLES = ("handbook.pdf", "contract.zh.pdf", "contract.zh.docx", "manual.md")
+QUESTIONS = ("How many days of parental leave can I take?", "合同约定的违约金上限是多少？")
+READY_WITHIN_S = 90
+
+
+def main() -> int:
+    """Return 0 after a clean stop, 1 when something failed and was named."""
+    started = time.monotonic()
+    check = "--check" in sys.argv[1:]
+    if not shutil.which("git"):
+        print("Pincite reads git repositories with git: on Debian or Ubuntu, apt install git", file=sys.stderr)
+        return 1
+    pincite = runtime() / "bin" / "pincite"
+    host, port = os.environ.get("PINCITE_HOST", "127.0.0.1"), os.environ.get("PINCITE_PORT", "7861")
+    address = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"
+    with _server(pincite) as server:
+        if not _ready(server, address):
+            return 1
+        print("Indexing the samples …", flush=True)
+        add = [str(pincite), "add", KNOWLEDGE_BASE, *(str(ROOT / "samples" / name) for name in SAMPLES)]
+        if subprocess.run(add, cwd=ROOT, check=False).returncode:
+            print("The samples could not be indexed; the lines above say why.", file=sys.stderr)
+            return 1
+        if check:
+            return _ask(pincite, started)
+        _say_what_to_try(address, pincite.relative_to(ROOT))
+        return server.wait()
+
+
+@contextlib.contextmanager
+def _server(pincite: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run `pincite serve` for the time of the block; what it prints, such as the first key, goes to the terminal."""
+    with subprocess.Popen([pincite, "serve"], cwd=ROOT) as server:
+        # Ctrl-C reaches the server as well, which ends by itself; a terminated script ends it.
+        signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+        try:
+            yield server
+        except KeyboardInterrupt:
+            print("\nStopping …", flush=True)
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                server.kill()
+
+
+def _ready(server: "subprocess.Popen[bytes]", address: str) -> bool:
+    """Wait until the server answers that its model, catalog and index are there."""
+    waiting_since = time.monotonic()
+    while server.poll() is None and time.monotonic() - waiting_since < READY_WITHIN_S:
+        if _status(f"{address}/readyz") == 200:
+            return True
+        time.sleep(0.25)
+    if server.poll() is None:
+        print(f"The server did not become ready within {READY_WITHIN_S} s.", file=sys.stderr)
+    return False
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def _ask(pincite: Path, started: float) -> int:
+    """Ask the questions, show the cited answers, open their pages."""
+    failed = 0
+    for question in QUESTIONS:
+        search = [str(pincite), "search", KNOWLEDGE_BASE, question, "-k", "1", "--json"]
+        answer: dict[str, Any] = json.loads(subprocess.run(search, cwd=ROOT, check=True, capture_output=True).stdout)
+        if not answer["passages"]:
+            print(f"{question}\n  nothing found: {answer.get('why')}", file=sys.stderr)
+            failed += 1
+            continue
+        passage = answer["passages"][0]
+        status = _status(passage["url"])
+        failed += status != 200
+        print(f"\n{question}\n  {passage['document']['title']}, page {passage.get('page', '–')}, {passage['section']}")
+        print(f"  “{' '.join(passage['text'].split())[:200]} …”\n  {passage['url']}\n  the page answers {status}")
+    print(f"\nFirst cited answer {time.monotonic() - started:.0f} s after the start.")
+    print(f"check: {len(QUESTIONS) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def _say_what_to_try(address: str, pincite: Path) -> None:
+    print(f"""
+Pincite is running on the knowledge base “{KNOWLEDGE_BASE}”; Ctrl-C stops it.
+
+  REST and its description   {address}/api/openapi.json
+  page viewer                {address}/view/…   (every answer carries its signed link)
+  MCP for agents             {address}/mcp
+
+Ask it, in another terminal:
+
+  {pincite} search {KNOWLEDGE_BASE} "{QUESTIONS[0]}"
+  {pincite} search {KNOWLEDGE_BASE} "{QUESTIONS[1]}"
+  {pincite} add my-documents PATH/TO/A/FOLDER
+""")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
