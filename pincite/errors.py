@@ -1,31 +1,33 @@
 """Everything that can go wrong, as one tree; each front maps it once.
 
-    PinciteError                      what failed, where, and what to do next
-    ├── InvalidRequest                the caller asked for something that cannot be done
-    │   ├── EmptyQuestion
-    │   ├── QuestionTooLong
-    │   ├── InvalidResultCount        k out of range
-    │   ├── InvalidSettings
-    │   └── InvalidSource             a path or URL that cannot be read as a source
-    ├── AccessError
-    │   ├── NotAuthenticated          no key, or a key nobody issued
-    │   └── NotPermitted              a key without the right
-    ├── NotFound
-    │   ├── UnknownKnowledgeBase
-    │   ├── UnknownDocument
-    │   ├── UnknownPage
-    │   └── UnknownJob
-    ├── DocumentError                 one document could not be read; the rest of its batch goes on
-    │   ├── EmptyDocument             no bytes, or no page
-    │   ├── EncryptedDocument
-    │   ├── CorruptDocument           also a truncated file that opens with no page
-    │   ├── UnsupportedFormat
-    │   ├── DocumentTooLarge          bytes, pages, or what they unpack to
-    │   └── ParseLimitExceeded        time, memory or output of the parse worker
-    ├── IndexMismatch                 the index was built with another model, dimension or prefix scheme
-    ├── DataFolderBusy                another process writes this data folder
-    ├── Overloaded                    try again later
-    └── BackendError                  the embedding backend failed or answered nonsense
+PinciteError                      what failed, where, and what to do next
+├── InvalidRequest                the caller asked for something that cannot be done
+│   ├── EmptyQuestion
+│   ├── QuestionTooLong
+│   ├── InvalidResultCount        k out of range
+│   ├── InvalidSettings
+│   ├── NameTaken                 a knowledge base of this name exists
+│   └── InvalidSource             a path or URL that cannot be read as a source
+├── AccessError
+│   ├── NotAuthenticated          no key, or a key nobody issued
+│   └── NotPermitted              a key without the right
+├── NotFound
+│   ├── UnknownKnowledgeBase
+│   ├── UnknownDocument
+│   ├── UnknownPage
+│   └── UnknownJob
+├── DocumentError                 one document could not be read; the rest of its batch goes on
+│   ├── EmptyDocument             no bytes, or no page
+│   ├── EncryptedDocument
+│   ├── CorruptDocument           also a truncated file that opens with no page
+│   ├── UnsupportedFormat
+│   ├── DocumentTooLarge          bytes, pages, or what they unpack to
+│   └── ParseLimitExceeded        time, memory or output of the parse worker
+├── IndexMismatch                 the index was built with another model, dimension or prefix scheme
+├── CatalogMismatch               the catalog was made by another version of this program
+├── DataFolderBusy                another process writes this data folder
+├── Overloaded                    try again later
+└── BackendError                  the embedding backend failed or answered nonsense
 """
 
 from typing import ClassVar
@@ -65,6 +67,10 @@ class InvalidResultCount(InvalidRequest):
 
 class InvalidSettings(InvalidRequest):
     code = "invalid_settings"
+
+
+class NameTaken(InvalidRequest):
+    code = "name_taken"
 
 
 class InvalidSource(InvalidRequest):
@@ -133,6 +139,10 @@ class ParseLimitExceeded(DocumentError):
 
 class IndexMismatch(PinciteError):
     code = "index_mismatch"
+
+
+class CatalogMismatch(PinciteError):
+    code = "catalog_mismatch"
 
 
 class DataFolderBusy(PinciteError):

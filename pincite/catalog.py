@@ -1,0 +1,299 @@
+"""The catalog: a SQL database of knowledge bases, documents, keys and jobs. Every call blocks; call it in a thread."""
+
+import dataclasses
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, delete, event, func, inspect, or_, select, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import sessionmaker
+from sqlalchemy.pool import StaticPool
+
+from pincite.catalog_schema import (
+    SCHEMA_VERSION,
+    ApiKeyRow,
+    Base,
+    DocumentRow,
+    JobResultRow,
+    JobRow,
+    KnowledgeBaseRow,
+    MetaRow,
+)
+from pincite.errors import CatalogMismatch, InvalidSettings, NameTaken
+from pincite.records import FINISHED, ApiKey, DocumentRecord, Job, KnowledgeBase
+from pincite.settings import KnowledgeBaseSettings
+
+BUSY_TIMEOUT_S = 30
+IN_MEMORY = "sqlite://"
+
+
+def new_id(kind: str) -> str:
+    """Return a fresh id such as `kb_3f…`."""
+    return f"{kind}_{uuid.uuid4().hex[:20]}"
+
+
+class Catalog:
+    """One open catalog, safe to use from several threads and, by the database's own locks, from several processes."""
+
+    def __init__(self, url: str) -> None:
+        """Open the catalog at a database URL, making its tables in an empty database.
+
+        Raises:
+            CatalogMismatch: it was made by another version of this program.
+            InvalidSettings: the database cannot be reached or its driver is missing.
+        """
+        self._engine = _engine(url)
+        self._sessions = sessionmaker(self._engine, expire_on_commit=False)
+        try:
+            self._check_schema()
+        except OperationalError as error:
+            self._engine.dispose()
+            raise InvalidSettings(
+                f"The catalog cannot be opened ({type(error.orig).__name__}); "
+                "check PINCITE_CATALOG_URL and PINCITE_DATA."
+            ) from None
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _check_schema(self) -> None:
+        if not inspect(self._engine).has_table("meta"):
+            Base.metadata.create_all(self._engine)
+        with self._sessions.begin() as session:
+            version = session.get(MetaRow, "schema_version")
+            if version is None:
+                session.add(MetaRow(key="schema_version", value=str(SCHEMA_VERSION)))
+            elif version.value != str(SCHEMA_VERSION):
+                raise CatalogMismatch(
+                    f"The catalog has schema {version.value}, this program needs {SCHEMA_VERSION}; "
+                    "use the program that made it, or another data folder."
+                )
+
+    # Knowledge bases
+
+    def create_knowledge_base(self, name: str, settings: KnowledgeBaseSettings) -> KnowledgeBase:
+        """Make a knowledge base.
+
+        Raises:
+            NameTaken: there is one of this name.
+        """
+        identifier = new_id("kb")
+        row = KnowledgeBaseRow(
+            id=identifier,
+            name=name,
+            settings=settings.model_dump(mode="json"),
+            index_table=f"{identifier}_1",
+            created_at=datetime.now(UTC),
+        )
+        try:
+            with self._sessions.begin() as session:
+                session.add(row)
+        except IntegrityError:
+            raise NameTaken(f"There is already a knowledge base named “{name}”; choose another name.") from None
+        return _knowledge_base(row, 0, 0)
+
+    def knowledge_bases(self) -> list[KnowledgeBase]:
+        """Return all knowledge bases by name."""
+        with self._sessions() as session:
+            return [
+                _knowledge_base(*found) for found in session.execute(_KNOWLEDGE_BASES.order_by(KnowledgeBaseRow.name))
+            ]
+
+    def knowledge_base(self, id_or_name: str) -> KnowledgeBase | None:
+        """Return one knowledge base by its id or its name."""
+        wanted = or_(KnowledgeBaseRow.id == id_or_name, KnowledgeBaseRow.name == id_or_name)
+        with self._sessions() as session:
+            found = session.execute(_KNOWLEDGE_BASES.where(wanted)).first()
+            return _knowledge_base(*found) if found else None
+
+    def update_knowledge_base(self, identifier: str, settings: KnowledgeBaseSettings, table: str | None = None) -> None:
+        """Replace the settings and, when a generation has been built, the index table that serves."""
+        values: dict[str, Any] = {"settings": settings.model_dump(mode="json")}
+        if table is not None:
+            values["index_table"] = table
+        with self._sessions.begin() as session:
+            session.execute(update(KnowledgeBaseRow).where(KnowledgeBaseRow.id == identifier).values(values))
+
+    def delete_knowledge_base(self, identifier: str) -> None:
+        """Delete a knowledge base, its documents and its jobs."""
+        with self._sessions.begin() as session:
+            jobs = select(JobRow.id).where(JobRow.knowledge_base_id == identifier)
+            session.execute(delete(JobResultRow).where(JobResultRow.job_id.in_(jobs)))
+            session.execute(delete(JobRow).where(JobRow.knowledge_base_id == identifier))
+            session.execute(delete(DocumentRow).where(DocumentRow.knowledge_base_id == identifier))
+            session.execute(delete(KnowledgeBaseRow).where(KnowledgeBaseRow.id == identifier))
+
+    # Documents
+
+    def documents(self, knowledge_base_id: str) -> list[DocumentRecord]:
+        """Return the documents of a knowledge base by path."""
+        query = select(DocumentRow).where(DocumentRow.knowledge_base_id == knowledge_base_id)
+        with self._sessions() as session:
+            return [_document(row) for row in session.scalars(query.order_by(DocumentRow.path, DocumentRow.id))]
+
+    def document(self, identifier: str) -> DocumentRecord | None:
+        """Return one document."""
+        with self._sessions() as session:
+            row = session.get(DocumentRow, identifier)
+            return _document(row) if row else None
+
+    def put_document(self, record: DocumentRecord) -> None:
+        """Write a document's record, replacing an earlier one."""
+        with self._sessions.begin() as session:
+            session.merge(DocumentRow(**(dataclasses.asdict(record) | {"warnings": list(record.warnings)})))
+
+    def update_recipes(self, recipes: dict[str, tuple[str, int]]) -> None:
+        """Set the recipe and the number of passages of documents by their id."""
+        with self._sessions.begin() as session:
+            for identifier, (recipe, passages) in recipes.items():
+                change = update(DocumentRow).where(DocumentRow.id == identifier)
+                session.execute(change.values(recipe=recipe, passages=passages))
+
+    def delete_document(self, identifier: str) -> None:
+        """Delete a document's record."""
+        with self._sessions.begin() as session:
+            session.execute(delete(DocumentRow).where(DocumentRow.id == identifier))
+
+    def is_referenced(self, *, sha256: str = "", parsed: str = "") -> bool:
+        """Say whether any document refers to an original or a stored parse."""
+        wanted = DocumentRow.sha256 == sha256 if sha256 else DocumentRow.parsed == parsed
+        with self._sessions() as session:
+            return session.execute(select(DocumentRow.id).where(wanted).limit(1)).first() is not None
+
+    def references(self) -> tuple[set[str], set[str]]:
+        """Return the SHA-256 of every original and the name of every stored parse that documents refer to."""
+        with self._sessions() as session:
+            pairs = session.execute(select(DocumentRow.sha256, DocumentRow.parsed)).all()
+        return {sha256 for sha256, _ in pairs}, {parsed for _, parsed in pairs}
+
+    # Keys
+
+    def put_api_key(self, key: ApiKey, key_hash: str) -> None:
+        """Store an issued key by its hash."""
+        known = None if key.knowledge_bases is None else sorted(key.knowledge_bases)
+        with self._sessions.begin() as session:
+            session.add(
+                ApiKeyRow(
+                    id=key.id,
+                    name=key.name,
+                    hash=key_hash,
+                    scopes=sorted(key.scopes),
+                    knowledge_bases=known,
+                    created_at=key.created_at,
+                )
+            )
+
+    def api_keys(self) -> list[ApiKey]:
+        """Return the issued keys, oldest first."""
+        with self._sessions() as session:
+            return [_api_key(row) for row in session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.created_at))]
+
+    def api_key(self, *, key_hash: str = "", identifier: str = "") -> ApiKey | None:
+        """Return an issued key by its hash or its id."""
+        wanted = ApiKeyRow.hash == key_hash if key_hash else ApiKeyRow.id == identifier
+        with self._sessions() as session:
+            row = session.scalars(select(ApiKeyRow).where(wanted)).first()
+            return _api_key(row) if row else None
+
+    def delete_api_key(self, identifier: str) -> bool:
+        """Take a key back; False if there was none."""
+        with self._sessions.begin() as session:
+            row = session.get(ApiKeyRow, identifier)
+            if row is not None:
+                session.delete(row)
+            return row is not None
+
+    # Jobs
+
+    def put_job(self, job: Job, new_results: Iterable[tuple[int, dict[str, Any]]] = ()) -> None:
+        """Write a job's state and append the results it gained, each with its ordinal."""
+        values = {column: getattr(job, column) for column in _JOB_COLUMNS}
+        with self._sessions.begin() as session:
+            session.merge(JobRow(**values))
+            session.flush()
+            session.add_all(JobResultRow(job_id=job.id, ordinal=n, result=result) for n, result in new_results)
+
+    def job(self, identifier: str) -> Job | None:
+        """Return one job with its results."""
+        with self._sessions() as session:
+            row = session.get(JobRow, identifier)
+            if row is None:
+                return None
+            ordered = (
+                select(JobResultRow.result).where(JobResultRow.job_id == identifier).order_by(JobResultRow.ordinal)
+            )
+            return _job(row, list(session.scalars(ordered)))
+
+    def fail_unfinished_jobs(self, error: dict[str, str]) -> None:
+        """Mark what a crash left queued or running as failed."""
+        values = {"state": "failed", "error": error, "finished_at": datetime.now(UTC)}
+        with self._sessions.begin() as session:
+            session.execute(update(JobRow).where(JobRow.state.not_in(FINISHED)).values(values))
+
+    def forget_jobs(self, older_than: timedelta) -> None:
+        """Delete finished jobs that ended longer ago than this."""
+        old = JobRow.finished_at < datetime.now(UTC) - older_than
+        with self._sessions.begin() as session:
+            session.execute(delete(JobResultRow).where(JobResultRow.job_id.in_(select(JobRow.id).where(old))))
+            session.execute(delete(JobRow).where(old))
+
+    def ping(self) -> None:
+        """Ask the database for a sign of life; raises what the database raises."""
+        with self._sessions() as session:
+            session.execute(select(1))
+
+
+_JOB_COLUMNS = list(JobRow.__table__.columns.keys())
+
+_KNOWLEDGE_BASES = (
+    select(KnowledgeBaseRow, func.count(DocumentRow.id), func.coalesce(func.sum(DocumentRow.passages), 0))
+    .outerjoin(DocumentRow, DocumentRow.knowledge_base_id == KnowledgeBaseRow.id)
+    .group_by(KnowledgeBaseRow.id)
+)
+
+
+def _knowledge_base(row: KnowledgeBaseRow, documents: int, passages: int) -> KnowledgeBase:
+    settings = KnowledgeBaseSettings.model_validate(row.settings)
+    return KnowledgeBase(row.id, row.name, settings, documents, int(passages), row.created_at, row.index_table)
+
+
+def _document(row: DocumentRow) -> DocumentRecord:
+    values = {field.name: getattr(row, field.name) for field in dataclasses.fields(DocumentRecord)}
+    return DocumentRecord(**(values | {"warnings": tuple(row.warnings)}))
+
+
+def _api_key(row: ApiKeyRow) -> ApiKey:
+    known = None if row.knowledge_bases is None else frozenset(row.knowledge_bases)
+    return ApiKey(row.id, row.name, frozenset(row.scopes), known, row.created_at)
+
+
+def _job(row: JobRow, results: list[dict[str, Any]]) -> Job:
+    return Job(**{column: getattr(row, column) for column in _JOB_COLUMNS}, results=results)
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        try:
+            return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        except ImportError as error:
+            raise InvalidSettings(
+                f"PINCITE_CATALOG_URL needs the package {error.name}; install it beside pincite."
+            ) from None
+    if url == IN_MEMORY:
+        # One connection for every thread, or each thread would see a database of its own.
+        return create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # WAL lets readers in other processes go on while the server writes.
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()

@@ -1,0 +1,250 @@
+"""Every setting of the server and of a knowledge base: one tree, one prefix, defaults in one place."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pincite.errors import InvalidSettings
+
+PREFIX = "PINCITE_"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+ANY_HOSTS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound to by default
+MIN_ADMIN_KEY_LENGTH = 20
+CATALOG_BACKENDS = frozenset({"sqlite", "postgresql"})
+
+Hosts = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The settings of one process, read from the environment under `PINCITE_`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
+
+    data: Path = Field(Path("data"), description="The data folder: originals, parsed documents, index and catalog.")
+    host: str = Field("127.0.0.1", description="The address the server binds; `0.0.0.0` for all.")
+    port: int = Field(7861, ge=0, le=65535, description="The port the server binds; 0 lets the system choose.")
+    public_url: str | None = Field(
+        None,
+        description="The address readers reach the server at, used in citation links; from host and port if unset.",
+    )
+    admin_key: SecretStr | None = Field(
+        None, description="The administrator's API key; without it one is made at first start and shown once."
+    )
+    index_uri: str | None = Field(
+        None, description="Where LanceDB keeps the index, such as `s3://bucket/index`; in the data folder if unset."
+    )
+    catalog_url: SecretStr | None = Field(
+        None, description="The catalog's database, such as `postgresql+psycopg://…`; a SQLite file if unset."
+    )
+    allowed_hosts: Hosts = Field(
+        (), description="Host names, separated by commas, that requests to `/mcp` may name besides the server's own."
+    )
+    allowed_origins: Hosts = Field(
+        (), description="Origins, separated by commas, whose pages may call the server from a browser."
+    )
+    frame_ancestors: str = Field(
+        "*", description="Who may show the page viewer in a frame: a Content-Security-Policy source list."
+    )
+    parser_workers: int = Field(
+        default_factory=lambda: min(4, os.cpu_count() or 1), ge=1, le=64, description="Processes that parse documents."
+    )
+    parse_timeout_s: float = Field(120.0, gt=0, description="Seconds one document may take to parse.")
+    parse_memory_mb: int = Field(1536, ge=256, description="Megabytes one parsing process may use.")
+    embedding_threads: int | None = Field(
+        None, ge=1, le=256, description="Threads of the embedded model; all processors if unset."
+    )
+    max_file_mb: int = Field(200, ge=1, description="Megabytes one document may have.")
+    max_upload_files: int = Field(1000, ge=1, description="Files one upload may carry.")
+    running_jobs: int = Field(2, ge=1, le=32, description="Jobs that run at once, each on a knowledge base of its own.")
+    queued_jobs: int = Field(100, ge=1, description="Jobs that may wait; more are refused until one has finished.")
+    maintenance_interval_s: float = Field(900.0, ge=1, description="Seconds between two clean-ups of the index.")
+    view_lifetime_s: int = Field(
+        30 * 24 * 3600,
+        ge=60,
+        description="Seconds a citation's link opens the viewer; access is checked again each time.",
+    )
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split_list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("it must be an http or https address without query and fragment")
+        return value.rstrip("/")
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+                raise ValueError("each origin must look like https://chat.example.com, without a path")
+        return tuple(origin.rstrip("/") for origin in value)
+
+    @field_validator("admin_key")
+    @classmethod
+    def _check_admin_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        key = value.get_secret_value()
+        if len(key) < MIN_ADMIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError(
+                f"it must have at least {MIN_ADMIN_KEY_LENGTH} characters, all of them visible ASCII; "
+                "`openssl rand -hex 32` makes a good one"
+            )
+        return value
+
+    @field_validator("catalog_url")
+    @classmethod
+    def _check_catalog_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        # Imported here: it takes most of a second, and most processes keep the default.
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            backend = make_url(value.get_secret_value()).get_backend_name()
+        except ArgumentError:
+            raise ValueError("it must be a database URL such as postgresql+psycopg://user@host/pincite") from None
+        if backend not in CATALOG_BACKENDS:
+            raise ValueError("it must name a SQLite or a PostgreSQL database")
+        return value
+
+    @model_validator(mode="after")
+    def _check_contradictions(self) -> "Settings":
+        if self.port == 0 and self.public_url is not None:
+            raise ValueError("PINCITE_PORT=0 contradicts PINCITE_PUBLIC_URL: a fixed address needs a fixed port")
+        if ";" in self.frame_ancestors or "\n" in self.frame_ancestors:
+            raise ValueError("PINCITE_FRAME_ANCESTORS must be a list of sources, without a semicolon")
+        return self
+
+    @property
+    def index_location(self) -> str:
+        """The LanceDB URI of the index."""
+        return self.index_uri or str(self.data / "index")
+
+    @property
+    def catalog_location(self) -> str:
+        """The database URL of the catalog; it may hold a password."""
+        if self.catalog_url is not None:
+            return self.catalog_url.get_secret_value()
+        return f"sqlite:///{self.data.absolute() / 'catalog.sqlite'}"
+
+    @property
+    def address(self) -> str:
+        """The address readers reach the server at, without a slash at the end."""
+        if self.public_url is not None:
+            return self.public_url
+        host = "localhost" if self.host in ANY_HOSTS else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def max_file_bytes(self) -> int:
+        """The size cap of one document in bytes."""
+        return self.max_file_mb * 1024 * 1024
+
+
+class KnowledgeBaseSettings(BaseModel):
+    """The settings of one knowledge base; a new chunk size builds a new generation of its index."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embedding_model: Literal["embedded"] = Field(
+        "embedded", description="The model that embeds passages and questions."
+    )
+    chunk_tokens: int = Field(512, ge=256, le=2048, description="Tokens of the longest passage, its title included.")
+    top_k: int = Field(5, ge=1, le=100, description="Passages a search returns when it names no number.")
+
+    def changed(self, changes: dict[str, Any]) -> "KnowledgeBaseSettings":
+        """Return a copy with the named settings replaced.
+
+        Raises:
+            InvalidSettings: a setting is unknown or its value is not allowed.
+        """
+        try:
+            return KnowledgeBaseSettings.model_validate(self.model_dump() | changes)
+        except ValidationError as error:
+            raise InvalidSettings(_sentence(error, prefix="")) from None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment; what is named here wins over it.
+
+    Raises:
+        InvalidSettings: a value is not allowed, or two contradict each other; the message names the variable.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise InvalidSettings(_sentence(error, prefix=PREFIX)) from None
+
+
+def _sentence(error: ValidationError, prefix: str) -> str:
+    """Say every problem in one line; the values themselves stay out, one may be a secret."""
+    problems = []
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        name = (
+            prefix + str(problem["loc"][0]).upper() if prefix and problem["loc"] else ".".join(map(str, problem["loc"]))
+        )
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(KnowledgeBaseSettings.model_fields)
+            problems.append(f"{name} is not a setting; there are {known}")
+            continue
+        message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
+        problems.append(f"{name}: {message[0].lower() + message[1:]}" if name else message)
+    return "; ".join(problems) + "."
+
+
+def settings_markdown() -> str:
+    """Return the page that documents every setting, as Markdown tables made from the code."""
+    lines = [
+        "# Settings",
+        "",
+        "<!-- Made by `python -m pincite.cli docs settings`; change pincite/settings.py instead. -->",
+        "",
+        "## The server",
+        "",
+        "Read from the environment at start. Contradictions are refused in a sentence.",
+        "",
+        "| Variable | Default | Meaning |",
+        "| --- | --- | --- |",
+    ]
+    for name, field in Settings.model_fields.items():
+        lines.append(f"| `{PREFIX}{name.upper()}` | {_default(name, field.get_default())} | {field.description} |")
+    lines += [
+        "",
+        "## A knowledge base",
+        "",
+        "Set with `PATCH /api/knowledge-bases/{kb}` or `pincite set KB NAME=VALUE`.",
+        "",
+        "| Setting | Default | Meaning |",
+        "| --- | --- | --- |",
+    ]
+    for name, field in KnowledgeBaseSettings.model_fields.items():
+        low = next((m.ge for m in field.metadata if hasattr(m, "ge")), None)
+        high = next((m.le for m in field.metadata if hasattr(m, "le")), None)
+        span = f" From {low} to {high}." if low is not None and high is not None else ""
+        lines.append(f"| `{name}` | {_default(name, field.get_default())} | {field.description}{span} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(name: str, value: Any) -> str:
+    if name == "parser_workers":
+        return "the processors, at most 4"
+    if value is None or value == ():
+        return "unset"
+    return f"`{value}`"
