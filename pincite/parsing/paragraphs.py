@@ -1,0 +1,237 @@
+"""Rows of a column gathered into blocks: paragraphs, list items, and the rows of tables."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import pairwise
+
+from pincite.parsing.reading_order import Column, Row, rows_of
+from pincite.parsing.text_piece import Piece
+
+# Gaps in font sizes: between cells of a row, and between what still is one word.
+_CELL_GAP = 1.0
+_GLUED = 0.18
+
+_BULLET = re.compile(r"[•●○◦▪■□◆◇➢➤✓✔‣⁃·\uf0a7\uf0b7\uf0fc\uf0d8*–—-]$")
+_LABEL = re.compile(
+    r"(?:[(\[（]?(?:\d{1,3}(?:\.\d{1,3})*|[A-Za-z]{1,2}|[ivxlcIVXLC]{1,6}|[一二三四五六七八九十百]{1,4})[.)\]）、:]{0,2}"
+    r"|(?:section|article|sec\.?|§|第)\s?[\dA-Z.]{1,8})$",
+    re.IGNORECASE,
+)
+_ITEM_START = re.compile(
+    r"[•●○◦▪■□◆◇➢➤✓✔‣⁃\uf0a7\uf0b7\uf0fc\uf0d8]"
+    r"|(?:[(\[（](?:\d{1,3}|[A-Za-z]{1,2}|[ivxlc]{1,6}|[一二三四五六七八九十]{1,3})[)\]）]|\d{1,3}(?:\.\d{1,3})*[.)]?|[A-Za-z][.)])\s"
+    r"|(?:section|article)\s+[\dIVXLC]|第[一二三四五六七八九十百零〇\d]+[章节條条編编]|[一二三四五六七八九十]{1,3}、",
+    re.IGNORECASE,
+)
+_PHRASE_END = re.compile(r"(?:[.;:!?。；：！？，,)）”\"]|\b(?:and|or))$")
+
+
+class Kind(Enum):
+    """What a block is."""
+
+    PROSE = auto()
+    TABLE_ROW = auto()
+    FURNITURE = auto()
+
+
+@dataclass(slots=True)
+class Line:
+    """A visible line, or the part of one within a table cell; `lead` separates it from the line before in its block."""
+
+    pieces: list[Piece]
+    lead: str = "\n"
+
+    @property
+    def size(self) -> float:
+        return max(self.pieces, key=lambda p: len(p.text)).size
+
+    @property
+    def text(self) -> str:
+        return "".join(lead + piece.text for lead, piece in spaced(self.pieces))
+
+
+@dataclass(slots=True)
+class Block:
+    """Lines that belong together. `begins_indented` and `ends_full` tell whether it may continue another block."""
+
+    kind: Kind
+    lines: list[Line] = field(default_factory=list)
+    begins_indented: bool = False
+    ends_full: bool = False
+
+
+def spaced(pieces: Sequence[Piece]) -> Iterator[tuple[str, Piece]]:
+    """Yield the pieces of a line, each with what separates it from the piece before: nothing or a space."""
+    last: Piece | None = None
+    for piece in pieces:
+        if last is None:
+            yield "", piece
+        else:
+            gap = max(piece.x0 - last.x1, last.x0 - piece.x1)
+            apart = last.space_after or piece.space_before or gap > _GLUED * max(last.size, piece.size)
+            yield (" " if apart else ""), piece
+        last = piece
+
+
+def blocks_of(column: Column) -> list[Block]:
+    """Return the blocks of a column from top to bottom."""
+    rows = rows_of(column.pieces)
+    measure = _Measure(rows)
+    blocks: list[Block] = []
+    open_rows: list[Row] = []
+    table: _TableRow | None = None
+    for row in rows:
+        cells = _cells(row)
+        if _is_tabular(row, cells, measure):
+            if table is None or not table.take(row, cells):
+                table = _TableRow(row, cells)
+                blocks.append(table.block)
+            open_rows = []
+            continue
+        if table is not None and table.take(row, cells):
+            continue
+        table = None
+        line = Line(row.pieces)
+        if open_rows and measure.continues(open_rows, row):
+            blocks[-1].lines.append(line)
+            open_rows.append(row)
+        else:
+            blocks.append(Block(Kind.PROSE, [line], begins_indented=measure.is_indented(row)))
+            open_rows = [row]
+        blocks[-1].ends_full = measure.is_full(row)
+    return blocks
+
+
+def _cells(row: Row) -> list[list[Piece]]:
+    cells: list[list[Piece]] = []
+    for piece in row.pieces:
+        last = cells[-1][-1] if cells else None
+        if last is not None:
+            gap = max(piece.x0 - last.x1, last.x0 - piece.x1)
+            if gap <= _CELL_GAP * max(last.size, piece.size):
+                cells[-1].append(piece)
+                continue
+        cells.append([piece])
+    return cells
+
+
+def _is_tabular(row: Row, cells: Sequence[Sequence[Piece]], measure: "_Measure") -> bool:
+    if len(cells) < 2:
+        return False
+    label = "".join(p.text for p in cells[0]).strip()
+    if len(cells) == 2 and (_LABEL.match(label) or _BULLET.match(label)):
+        return sum(c.isalpha() for p in cells[1] for c in p.text) < 2
+    ink = sum(p.width for p in row.pieces)
+    # A justified line stretches its spaces.
+    return not (measure.is_full(row) and ink >= 0.85 * (row.x1 - row.x0))
+
+
+class _TableRow:
+    """A row of a table that may run over several lines."""
+
+    def __init__(self, row: Row, cells: Sequence[list[Piece]]) -> None:
+        self.block = Block(Kind.TABLE_ROW)
+        self._cells: list[list[Line]] = [[Line(cell)] for cell in cells]
+        self._ranges = [_range(cell) for cell in cells]
+        self._bottom = row.bottom
+        self._size = row.size
+        self._write()
+
+    def take(self, row: Row, cells: Sequence[list[Piece]]) -> bool:
+        """Take in a row whose cells carry on cells of this one; say whether it did."""
+        if row.bottom - self._bottom > 1.45 * self._size:
+            return False
+        targets = [self._column(_range(cell)) for cell in cells]
+        if None in targets or len(set(targets)) != len(targets):
+            return False
+        if 0 in targets and len(cells) > 1:
+            return False
+        if targets == [0] and (row.bottom - self._bottom > 1.25 * self._size or len(self._cells[0]) > 3):
+            return False
+        for target, cell in zip(targets, cells, strict=True):
+            assert target is not None
+            self._cells[target].append(Line(cell))
+            self._ranges[target] = _joined(self._ranges[target], _range(cell))
+        self._bottom = row.bottom
+        self._write()
+        return True
+
+    def _column(self, cell: tuple[float, float]) -> int | None:
+        over = [i for i, (x0, x1) in enumerate(self._ranges) if cell[0] < x1 and cell[1] > x0]
+        return over[0] if len(over) == 1 else None
+
+    def _write(self) -> None:
+        self.block.lines = []
+        for cell in self._cells:
+            for i, line in enumerate(cell):
+                line.lead = "\n" if i else "\t"
+                self.block.lines.append(line)
+
+
+def _range(pieces: Sequence[Piece]) -> tuple[float, float]:
+    return min(p.x0 for p in pieces), max(p.x1 for p in pieces)
+
+
+def _joined(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+class _Measure:
+    """The usual pitch and the margins of a column, by which the beginning of a paragraph is told."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        steps = sorted(
+            b.bottom - a.bottom for a, b in pairwise(rows) if b.bottom - a.bottom > 0.8 * min(a.size, b.size)
+        )
+        self.pitch = steps[len(steps) // 4] if steps else 0.0
+        self.leftward = 2 * sum(p.right_to_left for r in rows for p in r.pieces) > sum(len(r.pieces) for r in rows)
+        starts = sorted(self._edges(r)[0] for r in rows)
+        ends = sorted(self._edges(r)[1] for r in rows)
+        self.start = starts[len(starts) // 10]
+        self.end = ends[int(len(ends) * 0.85)]
+
+    def _edges(self, row: Row) -> tuple[float, float]:
+        return (-row.x1, -row.x0) if self.leftward else (row.x0, row.x1)
+
+    def is_full(self, row: Row) -> bool:
+        return self._edges(row)[1] > self.end - 2.5 * row.size
+
+    def is_indented(self, row: Row) -> bool:
+        return self._edges(row)[0] > self.start + 0.8 * row.size
+
+    def continues(self, paragraph: Sequence[Row], row: Row) -> bool:
+        """Say whether a row carries on the paragraph whose rows are given."""
+        last = paragraph[-1]
+        size = max(last.size, row.size)
+        step = row.bottom - last.bottom
+        if step > max(1.3 * self.pitch, 1.1 * size) or step > 2.7 * size:
+            return False
+        if abs(last.size - row.size) > 0.12 * size or _is_bold(last) != _is_bold(row):
+            return False
+        start, _ = self._edges(row)
+        last_start, last_end = self._edges(last)
+        text = "".join(lead + piece.text for lead, piece in spaced(row.pieces))
+        last_text = last.pieces[-1].text
+        if _ITEM_START.match(text) and (
+            _BULLET.match(text[:1]) or _PHRASE_END.search(last_text) or not self.is_full(last)
+        ):
+            return False
+        if last_end + _first_word_width(row) + 0.6 * size < self.end:
+            return False
+        if start > last_start + 0.8 * size:
+            return len(paragraph) == 1
+        return not (start < last_start - 0.8 * size and len(paragraph) > 1)
+
+
+def _is_bold(row: Row) -> bool:
+    return all(s.bold for p in row.pieces for s in p.styles if s.end - s.start > 1)
+
+
+def _first_word_width(row: Row) -> float:
+    piece = row.pieces[0]
+    x0, y0, x1, y1 = piece.boxes[0]
+    # Along the line, whichever way the page is turned, a word is as long as its share of the piece.
+    width = piece.width * max(1, piece.words[0][1] - piece.words[0][0]) / max(1, len(piece.text))
+    return max(width, min(x1 - x0, y1 - y0))

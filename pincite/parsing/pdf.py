@@ -1,0 +1,165 @@
+"""PDF to Document: pages with the place of every word, sections, title, and what could not be read."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pymupdf
+
+from pincite.document import Document, ParseWarning
+from pincite.errors import CorruptDocument, EmptyDocument, EncryptedDocument
+from pincite.parsing.document_assembly import Assembly, PageLayout, SetLine, join_blocks
+from pincite.parsing.paragraphs import Block, Kind, Line, blocks_of
+from pincite.parsing.pdf_furniture import set_apart_furniture
+from pincite.parsing.pdf_text import read_pieces
+from pincite.parsing.reading_order import Row, columns_of
+from pincite.parsing.text_piece import Piece
+
+MEDIA_TYPE = "application/pdf"
+
+# Running headers are looked for among this many pages at a time, which bounds the memory of a long document.
+_WINDOW_PAGES = 96
+
+# MuPDF reports damage by exceptions of its own, by RuntimeError and by ValueError, depending on the layer.
+MUPDF_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, pymupdf.mupdf.FzErrorBase)
+
+# Titles that a program wrote, not a person.
+_NO_TITLE = re.compile(
+    r"^(?:microsoft (?:word|powerpoint|excel)|untitled|无标题|document\d*$|slide 1$|print)"
+    r"|\.(?:docx?|xlsx?|pptx?|pdf|indd|tex|dvi|rtf|txt|qxd|fm)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class _RawPage:
+    number: int
+    label: str | None
+    width: float
+    height: float
+    groups: list[list[Piece]]
+
+
+def parse_pdf(data: bytes, name: str) -> Document:
+    """Return the document in a PDF file; `name` only serves for its title and for messages.
+
+    Raises EmptyDocument, EncryptedDocument (a password is needed) or CorruptDocument. Pages that cannot be read or have
+    no text are kept, empty, each with a warning. Nothing the file asks for (scripts, links, attachments) is followed.
+    """
+    with open_pdf(data, name) as pdf:
+        warnings: list[ParseWarning] = []
+        assembly = Assembly()
+        layouts = _layouts(pdf, warnings)
+        layout = next(layouts, None)
+        while layout is not None:
+            after = next(layouts, None)
+            assembly.add(layout, after)
+            layout = after
+        if sum(w.code == "page_failed" for w in warnings) == pdf.page_count:
+            raise CorruptDocument(f"{name}: none of its {pdf.page_count} pages can be read; export the file again.")
+        return Document(
+            title=_title(pdf, assembly.lines, assembly.text, name),
+            media_type=MEDIA_TYPE,
+            text=assembly.text,
+            pages=tuple(assembly.pages),
+            sections=(),
+            blocks=tuple(assembly.blocks),
+            warnings=tuple(warnings),
+        )
+
+
+def open_pdf(data: bytes, name: str) -> pymupdf.Document:
+    """Open a PDF that has pages and needs no password; raise the DocumentError that says why not."""
+    pymupdf.TOOLS.mupdf_display_errors(False)
+    pymupdf.TOOLS.mupdf_display_warnings(False)
+    if not data:
+        raise EmptyDocument(f"{name} is empty (0 bytes); upload the file again.")
+    try:
+        pdf = pymupdf.open(stream=data, filetype="pdf")
+        if pdf.needs_pass and not pdf.authenticate(""):
+            raise EncryptedDocument(f"{name} needs a password; upload a copy without one.")
+        if not pdf.is_pdf:
+            raise CorruptDocument(f"{name} is no PDF, though it is called one; upload it under its own format.")
+        pages = pdf.page_count
+    except MUPDF_ERRORS as error:
+        raise CorruptDocument(f"{name} cannot be read as a PDF; it is damaged. Export the file again.") from error
+    if pages == 0:
+        raise CorruptDocument(f"{name} opens with no page; it looks truncated. Upload the file again.")
+    return pdf
+
+
+def _layouts(pdf: pymupdf.Document, warnings: list[ParseWarning]) -> Iterator[PageLayout]:
+    labelled = bool(pdf.get_page_labels())
+    for first in range(0, pdf.page_count, _WINDOW_PAGES):
+        window = range(first, min(first + _WINDOW_PAGES, pdf.page_count))
+        raw = [_read_page(pdf, index, labelled, warnings) for index in window]
+        texts, furniture = set_apart_furniture(
+            [page.groups[0] if page.groups else [] for page in raw], [(page.width, page.height) for page in raw]
+        )
+        for page, text, frame in zip(raw, texts, furniture, strict=True):
+            blocks = join_blocks([block for column in columns_of(text) for block in blocks_of(column)])
+            for turned in page.groups[1:]:
+                blocks += [block for column in columns_of(turned) for block in blocks_of(column)]
+            yield PageLayout(
+                number=page.number,
+                label=page.label,
+                width=page.width,
+                height=page.height,
+                blocks=blocks,
+                header=[_furniture(row) for row in frame.top],
+                footer=[_furniture(row) for row in reversed(frame.bottom)],
+            )
+
+
+def _furniture(row: Row) -> Block:
+    return Block(Kind.FURNITURE, [Line(row.pieces)])
+
+
+def _read_page(pdf: pymupdf.Document, index: int, labelled: bool, warnings: list[ParseWarning]) -> _RawPage:
+    number = index + 1
+    try:
+        page = pdf.load_page(index)
+        label = _decoded_label(page.get_label()) if labelled else None
+        raw = _RawPage(number, label or None, page.rect.width, page.rect.height, read_pieces(page))
+        if not raw.groups:
+            warnings.append(_page_without_text(page, number))
+    except MUPDF_ERRORS:
+        warnings.append(ParseWarning("page_failed", f"page {number} cannot be read; it is damaged", number))
+        return _RawPage(number, None, 0.0, 0.0, [])
+    return raw
+
+
+def _page_without_text(page: pymupdf.Page, number: int) -> ParseWarning:
+    if page.get_image_info():
+        what = "it looks scanned"
+    elif page.get_cdrawings():
+        what = "it holds only drawings"
+    else:
+        what = "it is blank"
+    return ParseWarning("page_without_text", f"page {number} has no text; {what}", number)
+
+
+def _decoded_label(label: str) -> str:
+    """Return a page label whose prefix PyMuPDF left as the hexadecimal UTF-16 of the file, such as "<FEFF0043>1"."""
+
+    def decoded(found: re.Match[str]) -> str:
+        return bytes.fromhex(found[1]).decode("utf-16-be", "replace")
+
+    return re.sub(r"^<feff((?:[0-9a-f]{4})*)>", decoded, label, flags=re.IGNORECASE)
+
+
+def _title(pdf: pymupdf.Document, lines: list[SetLine], text: str, name: str) -> str:
+    """Return the title by metadata, else the largest type of page 1, else the file's name."""
+    title = " ".join((pdf.metadata or {}).get("title", "").split())
+    if title and len(title) > 3 and not _NO_TITLE.search(title):
+        return title
+    first = [line for line in lines if line.page == 1 and line.kind is Kind.PROSE]
+    if first:
+        largest = max(line.size for line in first)
+        ordinary = sorted(line.size for line in first)[len(first) // 2]
+        chosen = [line for line in first if line.size >= 0.95 * largest]
+        title = " ".join(" ".join(text[line.start : line.end].split()) for line in chosen)
+        if largest > 1.15 * ordinary and 3 < len(title) <= 200 and any(c.isalpha() for c in title):
+            return title
+    return PurePosixPath(name).stem or name

@@ -1,0 +1,215 @@
+"""What MuPDF finds on a page, as pieces of text with the boxes of their words."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pymupdf
+
+from pincite.parsing.text_piece import Piece, Rectangle, Style
+
+# Ligatures are expanded so that "fi" can be searched for; images are left out because only text is wanted here.
+TEXT_FLAGS = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP | pymupdf.TEXT_CID_FOR_UNKNOWN_UNICODE
+
+# A control character keeps its place as a space, so that offsets stay; a lone surrogate is no character at all.
+_REPLACED = dict.fromkeys(range(0x20), " ") | dict.fromkeys(range(0x7F, 0xA0), " ") | {0x2028: " ", 0x2029: " "}
+_REPLACED |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+
+# The scripts that write no spaces between words: Han, kana, their punctuation and full-width forms.
+_IDEOGRAPH = re.compile("[\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]")
+
+# A gap between two words wider than this many font sizes may be one between cells or columns.
+CELL_GAP = 1.9
+
+_BOLD_NAMES = ("bold", "black", "heavy", "cmbx", "demi")
+_BOLD_FLAG = 16
+_CAP_HEIGHT = 0.72
+
+Matrix = tuple[float, float, float, float, float, float]
+
+
+@dataclass(slots=True)
+class _Line:
+    """A line as MuPDF gives it, in displayed coordinates; `direction` is where its text runs to."""
+
+    text: str
+    words: list[tuple[int, int]]
+    boxes: list[Rectangle]
+    spans: list[tuple[int, int, float, bool]]
+    direction: tuple[int, int]
+    baseline: tuple[float, float]
+    size: float
+
+
+def read_pieces(page: pymupdf.Page) -> list[list[Piece]]:
+    """Return the page's text pieces in drawing order, one list for each direction of writing, the main one first.
+
+    Words are runs without spaces, except that each Chinese or Japanese character is a word, so that marks stay tight.
+    """
+    text_page = page.get_textpage(flags=TEXT_FLAGS)
+    rotation = page.rotation_matrix
+    matrix: Matrix = (rotation.a, rotation.b, rotation.c, rotation.d, rotation.e, rotation.f)
+    content = text_page.extractDICT()["blocks"]
+    lines = None
+    if not any(_IDEOGRAPH.search(s["text"]) for b in content for line in b.get("lines", ()) for s in line["spans"]):
+        lines = _lines_with_words(content, text_page.extractWORDS(), matrix)
+    if lines is None:
+        lines = list(_lines_with_characters(text_page.extractRAWDICT()["blocks"], matrix))
+    return _by_direction(lines)
+
+
+def _lines_with_words(blocks: Sequence[Any], words: Iterable[Any], matrix: Matrix) -> list[_Line] | None:
+    """Join MuPDF's lines with its words; None where the two do not agree."""
+    lines: dict[tuple[int, int], _Line] = {}
+    for block in blocks:
+        for number, raw in enumerate(block.get("lines", ())):
+            lines[block["number"], number] = _line(raw, "".join(s["text"] for s in raw["spans"]), matrix)
+    turned = matrix[:4] != (1.0, 0.0, 0.0, 1.0)
+    for x0, y0, x1, y1, drawn, block_number, line_number, _ in words:
+        line = lines.get((block_number, line_number))
+        if line is None:
+            return None
+        word = drawn.translate(_REPLACED)
+        start = line.text.find(word, line.words[-1][1] if line.words else 0)
+        if start < 0:
+            return None
+        if word.strip():
+            line.words.append((start, start + len(word)))
+            line.boxes.append(_transformed((x0, y0, x1, y1), matrix) if turned else (x0, y0, x1, y1))
+    return list(lines.values())
+
+
+def _lines_with_characters(blocks: Sequence[Any], matrix: Matrix) -> Iterator[_Line]:
+    """Build the words from single characters: one for each ideograph, and one for each run of others."""
+    for block in blocks:
+        for raw in block.get("lines", ()):
+            characters = [c for span in raw["spans"] for c in span["chars"]]
+            for span in raw["spans"]:
+                span["text"] = "".join(c["c"] for c in span["chars"])
+            line = _line(raw, "".join(c["c"] for c in characters), matrix)
+            open_word = False
+            for i, character in enumerate(characters):
+                glyph = line.text[i]
+                if glyph.isspace():
+                    open_word = False
+                    continue
+                alone = _IDEOGRAPH.match(glyph) is not None
+                box = _transformed(character["bbox"], matrix)
+                if open_word and not alone:
+                    line.words[-1] = (line.words[-1][0], i + 1)
+                    line.boxes[-1] = _united(line.boxes[-1], box)
+                else:
+                    line.words.append((i, i + 1))
+                    line.boxes.append(box)
+                open_word = not alone
+            yield line
+
+
+def _line(raw: Any, text: str, matrix: Matrix) -> _Line:
+    spans = []
+    at = 0
+    main = None
+    for span in raw["spans"]:
+        length = len(span["text"])
+        bold = bool(span["flags"] & _BOLD_FLAG) or any(name in span["font"].lower() for name in _BOLD_NAMES)
+        spans.append((at, at + length, span["size"], bold))
+        at += length
+        if main is None or length > len(main["text"]):
+            main = span
+    a, b, c, d, e, f = matrix
+    dx, dy = raw["dir"]
+    x, y = main["origin"] if main else raw["bbox"][:2]
+    return _Line(
+        text=text.translate(_REPLACED),
+        words=[],
+        boxes=[],
+        spans=spans,
+        direction=(round(a * dx + c * dy), round(b * dx + d * dy)),
+        baseline=(a * x + c * y + e, b * x + d * y + f),
+        size=main["size"] if main else 0.0,
+    )
+
+
+def _transformed(box: Rectangle, matrix: Matrix) -> Rectangle:
+    a, b, c, d, e, f = matrix
+    x0, y0, x1, y1 = box
+    xs = (a * x0 + c * y0 + e, a * x1 + c * y1 + e)
+    ys = (b * x0 + d * y0 + f, b * x1 + d * y1 + f)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _united(one: Rectangle, other: Rectangle) -> Rectangle:
+    return min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3])
+
+
+def _by_direction(lines: Iterable[_Line]) -> list[list[Piece]]:
+    groups: dict[tuple[int, int], list[Piece]] = {}
+    weights: dict[tuple[int, int], int] = {}
+    for line in lines:
+        if line.words:
+            groups.setdefault(line.direction, []).extend(_pieces(line))
+            weights[line.direction] = weights.get(line.direction, 0) + len(line.words)
+    return [groups[d] for d in sorted(groups, key=lambda d: (-weights[d], d != (1, 0)))]
+
+
+def _pieces(line: _Line) -> Iterator[Piece]:
+    """Cut a line where the gap between two words is too wide for a space (columns set with spaces or tabs)."""
+    frame = _in_reading_frame(line.boxes, line.direction)
+    first = 0
+    gap = CELL_GAP * max(line.size, 1.0)
+    for i in range(1, len(frame)):
+        if frame[i][0] - frame[i - 1][2] > gap or frame[i - 1][0] - frame[i][2] > gap:
+            yield _piece(line, frame, first, i)
+            first = i
+    yield _piece(line, frame, first, len(frame))
+
+
+def _piece(line: _Line, frame: list[Rectangle], first: int, last: int) -> Piece:
+    start, end = line.words[first][0], line.words[last - 1][1]
+    styles = tuple(
+        Style(max(s, start) - start, min(e, end) - start, size, bold)
+        for s, e, size, bold in line.spans
+        if s < end and e > start
+    )
+    size = line.size
+    if first or last < len(frame):
+        size = max(styles, key=lambda s: s.end - s.start).size
+    baseline = _baseline(line)
+    return Piece(
+        text=line.text[start:end],
+        words=[(s - start, e - start) for s, e in line.words[first:last]],
+        boxes=line.boxes[first:last],
+        styles=styles,
+        x0=min(f[0] for f in frame[first:last]),
+        top=baseline - _CAP_HEIGHT * size,
+        x1=max(f[2] for f in frame[first:last]),
+        bottom=baseline,
+        size=size,
+        right_to_left=_is_right_to_left(line.text[start:end]),
+        space_before=start > 0 and line.text[start - 1].isspace(),
+        space_after=end < len(line.text) and line.text[end].isspace(),
+    )
+
+
+def _in_reading_frame(boxes: list[Rectangle], direction: tuple[int, int]) -> list[Rectangle]:
+    if direction == (0, -1):
+        return [(-y1, x0, -y0, x1) for x0, y0, x1, y1 in boxes]
+    if direction == (0, 1):
+        return [(y0, -x1, y1, -x0) for x0, y0, x1, y1 in boxes]
+    if direction == (-1, 0):
+        return [(-x1, -y1, -x0, -y0) for x0, y0, x1, y1 in boxes]
+    return boxes
+
+
+def _baseline(line: _Line) -> float:
+    x, y = line.baseline
+    return {(0, -1): x, (0, 1): -x, (-1, 0): -y}.get(line.direction, y)
+
+
+def _is_right_to_left(text: str) -> bool:
+    """Say whether most letters are of the Hebrew or Arabic blocks (U+0590–U+08FF and the presentation forms)."""
+    if text.isascii():
+        return False
+    count = sum("\u0590" <= c <= "\u08ff" or "\ufb1d" <= c <= "\ufdff" or "\ufe70" <= c <= "\ufeff" for c in text)
+    return 2 * count > sum(c.isalpha() for c in text)
