@@ -1,0 +1,1 @@
+"""The programs' and browsers' door: REST under `/api` and the page viewer under `/view`."""

@@ -1,0 +1,51 @@
+"""Knowledge bases over REST: list, make, look at, set up, remove."""
+
+from fastapi import APIRouter, Response
+
+from http_server.problems import documented
+from http_server.shapes import KnowledgeBase, KnowledgeBaseChanges, NewKnowledgeBase
+from http_server.workspace_access import Caller, ServedWorkspace
+from pincite.errors import InvalidRequest, InvalidSettings, NotAuthenticated, NotPermitted, UnknownKnowledgeBase
+from pincite.settings import KnowledgeBaseSettings
+
+router = APIRouter(prefix="/api/knowledge-bases", tags=["knowledge bases"])
+
+
+@router.get("", responses=documented(NotAuthenticated))
+async def list_knowledge_bases(caller: Caller, workspace: ServedWorkspace) -> list[KnowledgeBase]:
+    """List the knowledge bases the key may read."""
+    return [KnowledgeBase.of(record) for record in await workspace.knowledge_bases(caller)]
+
+
+@router.post("", status_code=201, responses=documented(InvalidRequest, InvalidSettings, NotAuthenticated, NotPermitted))
+async def create_knowledge_base(
+    new: NewKnowledgeBase, caller: Caller, workspace: ServedWorkspace, response: Response
+) -> KnowledgeBase:
+    """Make an empty knowledge base."""
+    settings = KnowledgeBaseSettings().changed(new.settings)
+    created = KnowledgeBase.of(await workspace.create_knowledge_base(caller, new.name, settings))
+    response.headers["Location"] = f"/api/knowledge-bases/{created.id}"
+    return created
+
+
+@router.get("/{kb}", responses=documented(NotAuthenticated, UnknownKnowledgeBase))
+async def read_knowledge_base(kb: str, caller: Caller, workspace: ServedWorkspace) -> KnowledgeBase:
+    """Look at one knowledge base; `kb` is its id or its name."""
+    return KnowledgeBase.of(await workspace.knowledge_base(caller, kb))
+
+
+@router.patch(
+    "/{kb}",
+    responses=documented(InvalidRequest, InvalidSettings, NotAuthenticated, NotPermitted, UnknownKnowledgeBase),
+)
+async def change_knowledge_base(
+    kb: str, changes: KnowledgeBaseChanges, caller: Caller, workspace: ServedWorkspace
+) -> KnowledgeBase:
+    """Change settings; a new chunk size is built beside the serving index and swapped in when it is complete."""
+    return KnowledgeBase.of(await workspace.update_knowledge_base(caller, kb, changes.settings))
+
+
+@router.delete("/{kb}", status_code=204, responses=documented(NotAuthenticated, NotPermitted, UnknownKnowledgeBase))
+async def remove_knowledge_base(kb: str, caller: Caller, workspace: ServedWorkspace) -> None:
+    """Remove a knowledge base with its documents and its index."""
+    await workspace.remove_knowledge_base(caller, kb)

@@ -1,0 +1,252 @@
+"""The JSON that goes in and out of the REST interface."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pincite import records
+from pincite.passage import SearchFilter, SearchResult, citation
+from pincite.settings import KnowledgeBaseSettings
+
+Name = Annotated[str, Field(min_length=1, max_length=200, examples=["contracts"])]
+
+
+class Incoming(BaseModel):
+    """A request body: a field that nobody reads is a mistake worth telling."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewKnowledgeBase(Incoming):
+    name: Name
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="Settings that differ from the defaults.", examples=[{"chunk_tokens": 1024}]
+    )
+
+
+class KnowledgeBaseChanges(Incoming):
+    settings: dict[str, Any] = Field(description="The settings to change.", examples=[{"top_k": 8}])
+
+
+class KnowledgeBase(BaseModel):
+    id: str = Field(examples=["kb_5f0c"])
+    name: str = Field(examples=["contracts"])
+    settings: KnowledgeBaseSettings
+    documents: int = Field(examples=[12])
+    passages: int = Field(examples=[1834])
+    created_at: datetime
+
+    @staticmethod
+    def of(record: records.KnowledgeBase) -> "KnowledgeBase":
+        return KnowledgeBase(
+            id=record.id,
+            name=record.name,
+            settings=record.settings,
+            documents=record.documents,
+            passages=record.passages,
+            created_at=record.created_at,
+        )
+
+
+class DocumentProblem(BaseModel):
+    """Why a document could not be read."""
+
+    code: str = Field(examples=["encrypted_document"])
+    message: str
+
+
+class DocumentWarning(BaseModel):
+    """Something a reader of the document should know."""
+
+    code: str = Field(examples=["page_without_text"])
+    message: str = Field(examples=["page 7 has no text; it looks scanned"])
+    page: int | None = Field(None, description="1-based.", examples=[7])
+
+
+class Document(BaseModel):
+    id: str
+    knowledge_base_id: str
+    title: str = Field(examples=["Operations handbook"])
+    path: str = Field(description="The name in its source.", examples=["handbook.pdf"])
+    media_type: str = Field(examples=["application/pdf"])
+    sha256: str
+    size: int = Field(description="Bytes.")
+    pages: int = Field(description="0 for a format without pages.", examples=[24])
+    passages: int = Field(examples=[61])
+    status: Literal["indexed", "partial", "failed"]
+    warnings: list[DocumentWarning]
+    error: DocumentProblem | None
+    added_at: datetime
+
+    @staticmethod
+    def of(record: records.DocumentRecord) -> "Document":
+        return Document.model_validate(
+            {name: getattr(record, name) for name in Document.model_fields} | {"warnings": list(record.warnings)}
+        )
+
+
+class DocumentResult(BaseModel):
+    """What became of one document of a job."""
+
+    model_config = ConfigDict(extra="allow")
+
+    path: str = Field(examples=["handbook.pdf"])
+    status: Literal["indexed", "unchanged", "partial", "failed"]
+    document_id: str | None
+    pages: int | None = Field(examples=[24])
+    passages: int | None = Field(examples=[61])
+    warnings: list[DocumentWarning]
+    error: DocumentProblem | None
+
+
+class Job(BaseModel):
+    id: str
+    knowledge_base_id: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    done: int = Field(description="Documents dealt with.", examples=[3])
+    total: int = Field(description="Documents found so far.", examples=[12])
+    passages: int = Field(description="Passages embedded so far.", examples=[144])
+    results: list[DocumentResult]
+    error: DocumentProblem | None = Field(description="Why the whole job failed, if it did.")
+    created_at: datetime
+    finished_at: datetime | None
+
+    @staticmethod
+    def of(job: records.Job) -> "Job":
+        return Job.model_validate({name: getattr(job, name) for name in Job.model_fields})
+
+
+class Filter(Incoming):
+    """Which documents may answer; an empty field allows all."""
+
+    document_ids: list[str] = Field(default_factory=list, max_length=1000)
+    path_prefix: str = Field("", max_length=1000, examples=["2024/"])
+    media_types: list[str] = Field(default_factory=list, max_length=50, examples=[["application/pdf"]])
+
+    def to_search(self) -> SearchFilter:
+        return SearchFilter(tuple(self.document_ids), self.path_prefix, tuple(self.media_types))
+
+
+class SearchRequest(Incoming):
+    knowledge_base: str | None = Field(
+        None, description="Id or name; every readable one if absent.", examples=["samples"]
+    )
+    question: str = Field(examples=["How many days of notice does a termination need?"])
+    k: int | None = Field(
+        None, description="Passages, 1 to 100; the knowledge base's own number if absent.", examples=[5]
+    )
+    filter: Filter | None = None
+
+
+class CitedDocument(BaseModel):
+    id: str
+    title: str
+    path: str
+
+
+class BoxOnPage(BaseModel):
+    """A line of the passage on its page, in PDF points with the origin top left."""
+
+    page: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+class MarkedRange(BaseModel):
+    """Characters of `text` worth the eye."""
+
+    start: int
+    end: int
+    kind: Literal["term", "sentence"]
+
+
+class Citation(BaseModel):
+    """A passage with the exact place it stands in; `document.text[start:end] == text`."""
+
+    id: str
+    knowledge_base_id: str
+    document: CitedDocument
+    page: int | None = Field(
+        None, description="1-based physical page; absent for formats without pages.", examples=[12]
+    )
+    pages: list[int] | None = Field(None, description="Every page the passage touches.", examples=[[12]])
+    page_label: str | None = Field(None, examples=["xii"])
+    section: str = Field(examples=["§3.2 Force majeure"])
+    text: str
+    start: int = Field(examples=[10412])
+    end: int = Field(examples=[11010])
+    boxes: list[BoxOnPage]
+    marks: list[MarkedRange]
+    score: float = Field(ge=0, le=1, description="The same meaning in every language.", examples=[0.87])
+    url: str = Field(description="Opens the page with the passage marked, for the one who asked.")
+
+
+class Why(BaseModel):
+    """Why nothing relevant was found."""
+
+    reason: Literal["empty_knowledge_base", "below_floor", "filtered_out"]
+    message: str
+    best_score: float | None
+
+
+class SearchAnswer(BaseModel):
+    question: str
+    passages: list[Citation]
+    why: Why | None = Field(description="Set when there are no passages.")
+
+    @staticmethod
+    def of(result: SearchResult, urls: list[str]) -> "SearchAnswer":
+        passages = [
+            Citation.model_validate(citation(passage, url)) for passage, url in zip(result.passages, urls, strict=True)
+        ]
+        why = result.why
+        return SearchAnswer(
+            question=result.question,
+            passages=passages,
+            why=None if why is None else Why(reason=why.reason, message=why.message, best_score=why.best_score),
+        )
+
+
+class DocumentText(BaseModel):
+    """A stretch of a document's text."""
+
+    document_id: str
+    start: int
+    end: int
+    total: int = Field(description="Characters of the whole text.")
+    text: str
+
+
+class DocumentPage(BaseModel):
+    """One page's text and where its words stand."""
+
+    document_id: str
+    number: int = Field(examples=[12])
+    label: str | None = Field(examples=["xii"])
+    start: int
+    end: int
+    width: float = Field(description="PDF points.")
+    height: float
+    text: str
+    words: list[tuple[int, int, float, float, float, float]] = Field(
+        description="start, end (offsets into the document's text), x0, y0, x1, y1 in PDF points."
+    )
+
+
+class Alive(BaseModel):
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """Whether the server can answer questions, part by part."""
+
+    model_config = ConfigDict(extra="allow")
+
+    ready: bool
+
+    @staticmethod
+    def of(health: dict[str, Any]) -> "Readiness":
+        return Readiness.model_validate(health)
