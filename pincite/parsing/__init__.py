@@ -1,0 +1,72 @@
+"""Documents in, `Document`s out: every format, and the worker processes that the parsers run in."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from pincite.document import Document
+from pincite.errors import EmptyDocument, UnsupportedFormat
+from pincite.parsing import formats
+from pincite.parsing.naming import clean_title, shown_name, title_from_name
+
+__all__ = ["parse"]
+
+_NEVER_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+
+def parse(data: bytes, name: str) -> Document:
+    """Return the document in `data`; `name` is its file name, which helps to tell the format.
+
+    Call it inside a worker process: a hostile document can hang or kill the parser. Raises DocumentError.
+    """
+    media_type = formats.detect(data, name)
+    document = _parser(media_type, name)(data, name)
+    if not document.pages and not document.text.strip():
+        raise EmptyDocument(f"{shown_name(name)}: the document holds no text; nothing was indexed")
+    text = document.text
+    if _NEVER_TEXT.search(text):
+        # One character for one, so that every offset stays true.
+        text = _NEVER_TEXT.sub(lambda m: " " if m[0] == "\x00" else "\ufffd", text)
+    title = clean_title(document.title) or title_from_name(name)
+    return replace(document, title=title, text=text)
+
+
+def _parser(media_type: str, name: str) -> Callable[[bytes, str], Document]:
+    """The parser for `media_type`, imported only now: each format's library costs time and memory."""
+    if media_type == formats.PDF:
+        from pincite.parsing.pdf import parse_pdf
+
+        return parse_pdf
+    if media_type == formats.DOCX:
+        from pincite.parsing.docx import parse_docx
+
+        return parse_docx
+    if media_type == formats.PPTX:
+        from pincite.parsing.pptx import parse_pptx
+
+        return parse_pptx
+    if media_type == formats.XLSX:
+        from pincite.parsing.xlsx import parse_xlsx
+
+        return parse_xlsx
+    if media_type == formats.HTML:
+        from pincite.parsing.html import parse_html
+
+        return parse_html
+    if media_type == formats.EPUB:
+        from pincite.parsing.epub import parse_epub
+
+        return parse_epub
+    if media_type == formats.EML:
+        from pincite.parsing.eml import parse_eml
+
+        return parse_eml
+    if media_type == formats.MARKDOWN:
+        from pincite.parsing.markdown import parse_markdown
+
+        return parse_markdown
+    if formats.is_plain_text(media_type):
+        from pincite.parsing.text import parse_text
+
+        return lambda data, name: parse_text(data, name, media_type)
+    raise UnsupportedFormat(f"{shown_name(name)}: {media_type} is not supported; {formats.SUPPORTED}")

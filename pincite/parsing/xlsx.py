@@ -1,0 +1,88 @@
+"""XLSX to Document: each sheet a section, each row a line of its cells as a reader sees them."""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+from xml.etree.ElementTree import ParseError
+from zipfile import BadZipFile
+
+from lxml import etree
+from openpyxl import load_workbook
+from openpyxl.utils.exceptions import InvalidFileException
+
+from pincite.document import Document
+from pincite.errors import CorruptDocument
+from pincite.parsing import formats
+from pincite.parsing.archive import Archive
+from pincite.parsing.html import CELL_GAP
+from pincite.parsing.naming import sensible_title, shown_name, title_from_name
+from pincite.parsing.text_builder import TextBuilder
+from pincite.parsing.xlsx_display import shown
+
+_READ_ERRORS = (KeyError, ValueError, TypeError, AttributeError, IndexError, InvalidFileException, BadZipFile, ParseError,
+                etree.LxmlError)  # fmt: skip
+_FORMULA_WITHOUT_VALUE = re.compile(rb"<f[ >/](?:(?!</?c[ >]).)*?(?:</f>|/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>", re.DOTALL)
+
+
+def parse_xlsx(data: bytes, name: str) -> Document:
+    """Return the document of a workbook; formulas stand as the values stored with them.
+
+    Raises CorruptDocument, EncryptedDocument, DocumentTooLarge.
+    """
+    archive = Archive(data, name)
+    archive.refuse_entities()
+    builder = TextBuilder()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about extensions that it does not keep when writing
+            workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+            hidden = 0
+            for sheet in workbook.worksheets:
+                if sheet.sheet_state != "visible":
+                    hidden += 1
+                    continue
+                _add_sheet(sheet, builder)
+    except _READ_ERRORS as error:
+        raise CorruptDocument(f"{shown_name(name)}: the workbook cannot be read; save it again") from error
+    if hidden:
+        builder.warn("hidden_sheets", f"{hidden} hidden sheets were not indexed; unhide them to have them indexed")
+    if missing := _formulas_without_value(archive):
+        message = f"{missing} formulas have no stored result; open the workbook in a spreadsheet program and save it"
+        builder.warn("formulas_without_value", message)
+    return builder.build(sensible_title(archive.core_title()) or title_from_name(name), formats.XLSX)
+
+
+def _add_sheet(sheet: Any, builder: TextBuilder) -> None:
+    # The stated dimension may be the whole sheet; without it, rows are as wide as their last cell and gaps are empty.
+    sheet.reset_dimensions()
+    rows = _rows(sheet)
+    first = next(rows, None)
+    if first is None:
+        return
+    builder.heading(sheet.title, 1)
+    builder.row(first)
+    for row in rows:
+        builder.row(row)
+
+
+def _rows(sheet: Any) -> Iterator[str]:
+    """Yield the rows that hold something; columns that are empty keep their place between two that are not."""
+    for row in sheet.rows:
+        if not row:
+            continue
+        cells = [" ".join(shown(c.value, c.number_format).split()) if c.value is not None else "" for c in row]
+        if any(cells):
+            yield _joined(cells)
+
+
+def _joined(cells: list[str]) -> str:
+    """Join the cells; a long run of empty ones, as between the corners of a vast sheet, is one gap."""
+    line = CELL_GAP.join(cells)
+    return re.sub(r"(?: \| ){4,}", " | | ", line).strip(" |") if len(cells) > 64 else line.rstrip(" |")
+
+
+def _formulas_without_value(archive: Archive) -> int:
+    sheets = (n for n in archive.names if n.startswith("xl/worksheets/") and n.endswith(".xml"))
+    return sum(len(_FORMULA_WITHOUT_VALUE.findall(archive.read(n))) for n in sheets)
