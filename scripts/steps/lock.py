@@ -28,18 +28,18 @@ def main() -> None:
     _compile(uv, ROOT / "requirements-dev.txt", "--group", "dev", "--constraint", "requirements.txt", *upgrade)
 
 
-def _uv() -> Path:
+def _uv() -> str:
     folder = cache_folder() / "environments" / UV.replace("==", "-")
     uv = folder / "bin" / "uv"
     if not uv.exists():
         venv.create(folder, with_pip=True, symlinks=True)
-        install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV]
+        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV]
         subprocess.run(install, check=True)
-    return uv
+    return str(uv)
 
 
-def _compile(uv: Path, output: Path, *options: str) -> None:
-    command = [str(uv), *COMPILE, *QUIET, "--output-file", output.name, *options, "pyproject.toml"]
+def _compile(uv: str, output: Path, *options: str) -> None:
+    command = [uv, *COMPILE, *QUIET, "--output-file", output.name, *options, "pyproject.toml"]
     subprocess.run(command, cwd=ROOT, check=True)
     pinned = output.read_text()
     output.write_text(HEADER + pinned.removeprefix(HEADER))
