@@ -15,7 +15,8 @@ _GLUED = 0.18
 
 _BULLET = re.compile(r"[•●○◦▪■□◆◇➢➤✓✔‣⁃·\uf0a7\uf0b7\uf0fc\uf0d8*–—-]$")
 _LABEL = re.compile(
-    r"(?:[(\[（]?(?:\d{1,3}(?:\.\d{1,3})*|[A-Za-z]{1,2}|[ivxlcIVXLC]{1,6}|[一二三四五六七八九十百]{1,4})[.)\]）、:]{0,2}"
+    r"(?:[(\[（]?(?:\d{1,3}(?:\.(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}))*"
+    r"|[A-Za-z]{1,2}|[ivxlcIVXLC]{1,6}|[一二三四五六七八九十百]{1,4})[.)\]）、:]{0,2}"
     r"|(?:section|article|sec\.?|§|第)\s?[\dA-Z.]{1,8})$",
     re.IGNORECASE,
 )
@@ -29,11 +30,12 @@ _PHRASE_END = re.compile(r"(?:[.;:!?。；：！？，,)）”\"]|\b(?:and|or))$
 
 
 class Kind(Enum):
-    """What a block is."""
+    """What a block is: running text, a row of a table, part of the page's frame, or text in another direction."""
 
     PROSE = auto()
     TABLE_ROW = auto()
     FURNITURE = auto()
+    ASIDE = auto()
 
 
 @dataclass(slots=True)

@@ -2,24 +2,29 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import pymupdf
 
-from pincite.document import Document, ParseWarning
+from pincite.document import Document, ParseWarning, Section
 from pincite.errors import CorruptDocument, EmptyDocument, EncryptedDocument
 from pincite.parsing.document_assembly import Assembly, PageLayout, SetLine, join_blocks
 from pincite.parsing.paragraphs import Block, Kind, Line, blocks_of
 from pincite.parsing.pdf_furniture import set_apart_furniture
+from pincite.parsing.pdf_outline import read_outline, sections_of_outline, with_headings_between
 from pincite.parsing.pdf_text import read_pieces
 from pincite.parsing.reading_order import Row, columns_of
 from pincite.parsing.text_piece import Piece
+from pincite.parsing.typographic_headings import headings_by_type
 
 MEDIA_TYPE = "application/pdf"
 
 # Running headers are looked for among this many pages at a time, which bounds the memory of a long document.
 _WINDOW_PAGES = 96
+
+# An outline with fewer entries than one for so many pages says too little about where a passage stands.
+_PAGES_PER_ENTRY = 4
 
 # MuPDF reports damage by exceptions of its own, by RuntimeError and by ValueError, depending on the layer.
 MUPDF_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, pymupdf.mupdf.FzErrorBase)
@@ -63,7 +68,7 @@ def parse_pdf(data: bytes, name: str) -> Document:
             media_type=MEDIA_TYPE,
             text=assembly.text,
             pages=tuple(assembly.pages),
-            sections=(),
+            sections=tuple(_sections(pdf, assembly)),
             blocks=tuple(assembly.blocks),
             warnings=tuple(warnings),
         )
@@ -100,7 +105,8 @@ def _layouts(pdf: pymupdf.Document, warnings: list[ParseWarning]) -> Iterator[Pa
         for page, text, frame in zip(raw, texts, furniture, strict=True):
             blocks = join_blocks([block for column in columns_of(text) for block in blocks_of(column)])
             for turned in page.groups[1:]:
-                blocks += [block for column in columns_of(turned) for block in blocks_of(column)]
+                asides = [block for column in columns_of(turned) for block in blocks_of(column)]
+                blocks += [replace(block, kind=Kind.ASIDE) for block in asides]
             yield PageLayout(
                 number=page.number,
                 label=page.label,
@@ -147,6 +153,18 @@ def _decoded_label(label: str) -> str:
         return bytes.fromhex(found[1]).decode("utf-16-be", "replace")
 
     return re.sub(r"^<feff((?:[0-9a-f]{4})*)>", decoded, label, flags=re.IGNORECASE)
+
+
+def _sections(pdf: pymupdf.Document, assembly: Assembly) -> list[Section]:
+    """Return the outline's sections, and the headings that the type shows where there is no outline or a coarse one."""
+    text = assembly.text
+    try:
+        outline = sections_of_outline(read_outline(pdf), text, assembly.pages, assembly.lines)
+    except MUPDF_ERRORS:
+        outline = []
+    if len(outline) * _PAGES_PER_ENTRY >= len(assembly.pages):
+        return outline
+    return with_headings_between(outline, headings_by_type(text, assembly.lines))
 
 
 def _title(pdf: pymupdf.Document, lines: list[SetLine], text: str, name: str) -> str:

@@ -1,0 +1,103 @@
+"""A PDF's outline (its bookmarks) as sections, each placed where its heading stands in the text."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pymupdf
+
+from pincite.document import Page, Section
+from pincite.parsing.document_assembly import SetLine
+
+_MAX_ENTRIES = 20_000
+_NUMBER = re.compile(r"^(?:(?:chapter|section|part|appendix)\s)?[\dA-Z]{1,3}(?:\.\d+)*[.:)]?\s+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineEntry:
+    """A bookmark: `page` is 1-based, `y` the height it points at in points from the page's top, or None."""
+
+    level: int
+    title: str
+    page: int
+    y: float | None
+
+
+def read_outline(pdf: pymupdf.Document) -> list[OutlineEntry]:
+    """Return the bookmarks that point at a page of the document."""
+    entries = []
+    for level, title, page, target in pdf.get_toc(simple=False)[:_MAX_ENTRIES]:
+        shown = " ".join(title.split())
+        if not shown or not 1 <= page <= pdf.page_count:
+            continue
+        entries.append(OutlineEntry(max(1, level), shown[:300], page, _height(pdf, page, target)))
+    return entries
+
+
+def _height(pdf: pymupdf.Document, page: int, target: Any) -> float | None:
+    point = target.get("to") if isinstance(target, dict) else None
+    if point is None or (point.x == 0 and point.y == 0):
+        return None
+    if target.get("kind") == pymupdf.LINK_NAMED:
+        # PyMuPDF leaves a named target as the file has it, with the origin at the bottom left.
+        return float(pdf.page_cropbox(page - 1).height - point.y)
+    return float(point.y)
+
+
+def sections_of_outline(
+    entries: Sequence[OutlineEntry], text: str, pages: Sequence[Page], lines: Sequence[SetLine]
+) -> list[Section]:
+    """Place every entry at its heading's line on its page, else at the line it points at, else at the page's start."""
+    page_numbers = [line.page for line in lines]
+    sections: list[Section] = []
+    for entry in entries:
+        first = bisect_left(page_numbers, entry.page)
+        last = bisect_left(page_numbers, entry.page + 1)
+        start = _place(entry, text, lines[first:last])
+        sections.append(Section(pages[entry.page - 1].start if start is None else start, entry.level, entry.title))
+    sections.sort(key=lambda s: s.start)
+    return sections
+
+
+def _place(entry: OutlineEntry, text: str, lines: Sequence[SetLine]) -> int | None:
+    wanted = {_squeezed(entry.title), _squeezed(_NUMBER.sub("", entry.title))} - {""}
+    matches = [i for i in range(len(lines)) if _starts_with(text, lines, i, wanted)]
+    if matches:
+        return lines[min(matches, key=lambda i: _distance(entry, lines, i))].start
+    if entry.y is not None:
+        below = [line for line in lines if line.y >= entry.y - 3]
+        if below:
+            return min(below, key=lambda line: line.y).start
+    return None
+
+
+def _distance(entry: OutlineEntry, lines: Sequence[SetLine], index: int) -> float:
+    # Without a height the largest type is the likeliest.
+    return abs(lines[index].y - entry.y) if entry.y is not None else -lines[index].size
+
+
+def _starts_with(text: str, lines: Sequence[SetLine], index: int, wanted: set[str]) -> bool:
+    end = lines[min(index + 2, len(lines) - 1)].end
+    found = _squeezed(text[lines[index].start : end])
+    bare = _squeezed(_NUMBER.sub("", text[lines[index].start : end].lstrip()))
+    return any(found.startswith(w) or bare.startswith(w) for w in wanted)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+def with_headings_between(outline: Sequence[Section], headings: Sequence[Section]) -> list[Section]:
+    """Add headings to an outline, each under the entry it stands in; one the outline has already is left out."""
+    starts = [s.start for s in outline]
+    known = {_squeezed(s.title) for s in outline}
+    added = []
+    for heading in headings:
+        if heading.start in starts or _squeezed(heading.title) in known:
+            continue
+        at = bisect_right(starts, heading.start) - 1
+        above = outline[at].level if at >= 0 else 0
+        added.append(Section(heading.start, above + heading.level, heading.title))
+    return sorted([*outline, *added], key=lambda s: s.start)
