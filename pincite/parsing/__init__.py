@@ -31,7 +31,7 @@ def parse(data: bytes, name: str) -> Document:
     return replace(document, title=title, text=text)
 
 
-def _parser(media_type: str, name: str) -> Callable[[bytes, str], Document]:
+def _parser(media_type: str, name: str) -> Callable[[bytes, str], Document]:  # noqa: PLR0911 — one line a format
     """The parser for `media_type`, imported only now: each format's library costs time and memory."""
     if media_type == formats.PDF:
         from pincite.parsing.pdf import parse_pdf

@@ -81,11 +81,11 @@ class Archive:
         for member in self.names:
             if member.lower().endswith(_XML_SUFFIXES) and any(mark in self.read(member) for mark in marks):
                 raise CorruptDocument(
-                    f"{self._shown}: it declares XML entities, which no office program writes; save it again from its program"
+                    f"{self._shown}: it declares XML entities, which no office program writes; save it again"
                 )
 
     def relations(self, member: str) -> dict[str, tuple[str, str]]:
-        """Return the parts that `member` refers to, as id → (kind, member); references outside the archive are left out."""
+        """Return the parts that `member` refers to, as id → (kind, member), without what lies outside the archive."""
         folder, _, file = member.rpartition("/")
         root = self.xml(join(folder, "_rels", f"{file}.rels"))
         found = {}

@@ -1,7 +1,7 @@
 """DOCX to Document: headings, paragraphs with their automatic numbers, tables row by row, notes, text boxes.
 
-WordprocessingML is read directly: converters by way of HTML drop the numbers that Word computes ("第五条", "8.2"), which
-are what a contract is cited by, and keep hidden text. Deleted text, hidden text and comments are left out.
+WordprocessingML is read directly: converters by way of HTML drop the numbers that Word computes ("第五条", "8.2"),
+which are what a contract is cited by, and keep hidden text. Deleted text, hidden text and comments are left out.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,10 @@ from pincite.parsing.html import CELL_GAP
 from pincite.parsing.naming import sensible_title, shown_name
 from pincite.parsing.text_builder import TextBuilder
 
-_TRANSPARENT = {"sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag", "hyperlink", "fldSimple", "dir", "bdo", "ruby",
-                "rubyBase", "r", "oMath", "oMathPara"}  # fmt: skip
+_TRANSPARENT = {
+    "sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag", "hyperlink", "fldSimple", "dir", "bdo", "ruby",
+    "rubyBase", "r", "oMath", "oMathPara",
+}  # fmt: skip
 _LEFT_OUT = {
     "del",
     "moveFrom",
@@ -69,7 +71,7 @@ class _Reading:
         self.title = ""
         self._archive = archive
         self._relations = archive.relations(main)
-        self._parts = {kind: member for kind, member in self._relations.values()}
+        self._parts = dict(self._relations.values())
         self._styles = Styles(self._part("styles"))
         self._numbering = Numbering(self._part("numbering"))
         self._notes = {kind: self._read_notes(kind) for kind in ("footnote", "endnote")}
@@ -91,9 +93,7 @@ class _Reading:
             elif kind in _TRANSPARENT:
                 self.blocks(element, depth + 1)
             elif kind == "altChunk":
-                self.builder.warn(
-                    "part_not_indexed", "an embedded document was not indexed; add it as a document of its own"
-                )
+                self.builder.warn("part_not_indexed", "an embedded document was not indexed; add it by itself")
 
     def page_margins(self, root: Any) -> None:
         """Add the headers and footers, each text once: a contract's number may stand nowhere else."""

@@ -44,7 +44,7 @@ class Numbering:
             self._add_number(number)
 
     def label(self, number_id: str, depth: int) -> str:
-        """Return the label of the next paragraph of list `number_id` at `depth` (0 is the top) with the gap after it."""
+        """Return the label of the next paragraph of list `number_id` at `depth` (0 the top), and the gap after it."""
         abstract_id, overrides, restarts = self._numbers.get(number_id, ("", {}, {}))
         counted = self._lists.get(abstract_id)
         if counted is None or not 0 <= depth < _LEVELS:

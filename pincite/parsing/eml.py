@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 
 from pincite.document import Document
 from pincite.errors import CorruptDocument
@@ -42,32 +42,32 @@ def _header(message: EmailMessage, name: str) -> str:
     return " ".join(value.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())
 
 
-def _body(message: EmailMessage) -> EmailMessage | None:
+def _body(message: EmailMessage) -> MIMEPart | None:
     try:
         body = message.get_body(preferencelist=("plain", "html"))
     except (KeyError, ValueError, LookupError, AttributeError):
         body = None
     if body is None or (body.get_content_type() == "text/plain" and not _text(body).strip()):
         parts = [p for p in message.walk() if p.get_content_maintype() == "text"]
-        body = next((p for p in parts if isinstance(p, EmailMessage) and _text(p).strip()), body)
-    return body if isinstance(body, EmailMessage) else None
+        body = next((p for p in parts if isinstance(p, MIMEPart) and _text(p).strip()), body)
+    return body if isinstance(body, MIMEPart) else None
 
 
-def _text(part: EmailMessage) -> str:
+def _text(part: MIMEPart) -> str:
     payload = part.get_payload(decode=True)
     if not isinstance(payload, bytes):
         return ""
     return encodings.decode(payload, _charset(part)).text
 
 
-def _charset(part: EmailMessage) -> str | None:
+def _charset(part: MIMEPart) -> str | None:
     try:
         return part.get_content_charset()
     except (ValueError, LookupError, AttributeError):
         return None
 
 
-def _add_body(body: EmailMessage, name: str, builder: TextBuilder) -> None:
+def _add_body(body: MIMEPart, name: str, builder: TextBuilder) -> None:
     text = _text(body).replace("\r\n", "\n").replace("\r", "\n")
     if body.get_content_subtype() == "html":
         if text.strip():
@@ -79,10 +79,10 @@ def _add_body(body: EmailMessage, name: str, builder: TextBuilder) -> None:
         builder.block(text[start:end])
 
 
-def _attachments(message: EmailMessage, body: EmailMessage | None) -> Iterator[str]:
+def _attachments(message: EmailMessage, body: MIMEPart | None) -> Iterator[str]:
     """Yield the file name of every part that is neither the body nor another version of it."""
     for part in message.walk():
-        if part is body or part.is_multipart() and part.get_content_type() != "message/rfc822":
+        if part is body or (part.is_multipart() and part.get_content_type() != "message/rfc822"):
             continue
         try:
             filename = part.get_filename() or ""

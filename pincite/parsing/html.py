@@ -16,14 +16,15 @@ from pincite.parsing.text_builder import TextBuilder
 
 CELL_GAP = " | "
 
-_LEFT_OUT = frozenset(
-    "script style template noscript head iframe object embed applet canvas svg math audio video map select button "
-    "datalist textarea input nav".split()
-)
-_BLOCKS = frozenset(
-    "address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption figure footer form "
-    "header hgroup hr html li main menu ol p pre section summary table caption thead tbody tfoot tr ul".split()
-)
+_LEFT_OUT = {
+    "script", "style", "template", "noscript", "head", "iframe", "object", "embed", "applet", "canvas", "svg", "math",
+    "audio", "video", "map", "select", "button", "datalist", "textarea", "input", "nav",
+}  # fmt: skip
+_BLOCKS = {
+    "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt",
+    "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html", "li", "main", "menu", "ol",
+    "p", "pre", "section", "summary", "table", "caption", "thead", "tbody", "tfoot", "tr", "ul",
+}  # fmt: skip
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN_STYLE = re.compile(
     r"(?:display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?:px|pt|em|%)?\s*(?:;|$))", re.I
@@ -220,7 +221,7 @@ def _is_hidden(element: Any) -> bool:
 
 
 def _is_layout(table: Any) -> bool:
-    """Whether the table arranges the page rather than holds data: it has a table or a heading inside, or one cell a row."""
+    """Whether the table arranges the page rather than holds data: a table or heading inside, or one cell a row."""
     if next(table.iterdescendants("table", "h1", "h2", "h3"), None) is not None:
         return True
     return all(sum(1 for cell in row if cell.tag in {"td", "th"}) <= 1 for row in table.iterdescendants("tr"))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -28,8 +28,7 @@ def parse_markdown(data: bytes, name: str) -> Document:
     sections = tuple(_sections(tokens, starts))
     blocks = list(paragraphs(text, 0, body_start)) if front else []
     for start, end in _leaf_ranges(tokens, starts):
-        start = max(start, blocks[-1][1]) if blocks else start
-        blocks.extend(_trimmed(text, start, end))
+        blocks.extend(_trimmed(text, max(start, blocks[-1][1]) if blocks else start, end))
     declared = _FRONT_TITLE.search(front[1]) if front else None
     title = declared[1].strip("\"'") if declared else _first_top_heading(sections)
     return Document(
@@ -49,7 +48,7 @@ def _line_starts(text: str, first: int) -> list[int]:
 
 
 def _sections(tokens: list[Token], starts: list[int]) -> Iterator[Section]:
-    for token, inline in zip(tokens, tokens[1:], strict=False):
+    for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.map and (title := _plain(inline.content)):
             yield Section(starts[token.map[0]], int(token.tag[1:]), title)
 

@@ -6,8 +6,9 @@ from pathlib import PurePosixPath
 
 MAX_SHOWN = 120
 _NO_TITLE = re.compile(
-    r"^(?:microsoft (?:word|powerpoint|excel)\b|untitled|无标题|无题|(?:document|文档|文書|presentation|演示文稿|slide|book|工作簿)"
-    r"\s*\d*$|powerpoint (?:presentation|演示文稿|プレゼンテーション)|(?:word|excel) (?:document|文档)$)"
+    r"^(?:microsoft (?:word|powerpoint|excel)\b|untitled|无标题|无题"
+    r"|(?:document|文档|文書|presentation|演示文稿|slide|book|工作簿)\s*\d*$"
+    r"|powerpoint (?:presentation|演示文稿|プレゼンテーション)|(?:word|excel) (?:document|文档)$)"
     r"|\.(?:docx?|xlsx?|pptx?|pdf|rtf|txt|dotx?)$",
     re.IGNORECASE,
 )

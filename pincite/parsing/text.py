@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pincite.document import Document, ParseWarning, Section
 from pincite.errors import DocumentTooLarge
@@ -101,7 +102,8 @@ def _records(text: str) -> Iterator[_Range]:
 
     A quote that nothing closes would swallow the rest of the file; then each line is a record.
     """
-    ranges, start, open_quote = [], 0, False
+    ranges: list[_Range] = []
+    start, open_quote = 0, False
     for line in re.finditer(r"[^\n]*(?:\n|\Z)", text):
         open_quote ^= line[0].count('"') % 2 == 1
         if not open_quote:
@@ -113,7 +115,7 @@ def _records(text: str) -> Iterator[_Range]:
 
 
 def _outer_lines(text: str) -> Iterator[_Range]:
-    """Yield JSON in pieces that begin at the lines of least indentation: one a record, one a member of the top object."""
+    """Yield JSON in pieces that begin at the lines of least indentation: its records, or its top members."""
     starts = [m.start() for m in re.finditer(r"^[ \t]*[^\s\]}]", text, re.MULTILINE)]
     if len(starts) < 3:
         return _stripped(text, 0, len(text))
@@ -121,7 +123,7 @@ def _outer_lines(text: str) -> Iterator[_Range]:
     opens_one_value = indents[0] == 0 and indents.count(0) == 1
     least = min(i for i in indents if i > 0 or not opens_one_value)
     cuts = [0, *(s for s, i in zip(starts[1:], indents[1:], strict=True) if i <= least), len(text)]
-    return (r for a, b in zip(cuts, cuts[1:], strict=False) for r in _stripped(text, a, b))
+    return (r for a, b in pairwise(cuts) for r in _stripped(text, a, b))
 
 
 def _definitions(text: str, media_type: str) -> tuple[Section, ...]:

@@ -93,7 +93,10 @@ class ParserPool:
         await asyncio.gather(*(w.kill() for w in workers), *self._reapers)
 
     async def _run(self, request: dict[str, Any], data: bytes | Path, name: str, timeout_s: float) -> bytes:
-        path, payload = (os.path.abspath(data), b"") if isinstance(data, Path) else (None, data)
+        if isinstance(data, Path):
+            path, payload = str(await asyncio.to_thread(data.absolute)), b""
+        else:
+            path, payload = None, data
         async with self._free:
             if self._closed:
                 raise Overloaded("the parser is shutting down; try again later")

@@ -21,8 +21,17 @@ from pincite.parsing.naming import sensible_title, shown_name, title_from_name
 from pincite.parsing.text_builder import TextBuilder
 from pincite.parsing.xlsx_display import shown
 
-_READ_ERRORS = (KeyError, ValueError, TypeError, AttributeError, IndexError, InvalidFileException, BadZipFile, ParseError,
-                etree.LxmlError)  # fmt: skip
+_READ_ERRORS = (
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    InvalidFileException,
+    BadZipFile,
+    ParseError,
+    etree.LxmlError,
+)
 _FORMULA_WITHOUT_VALUE = re.compile(rb"<f[ >/](?:(?!</?c[ >]).)*?(?:</f>|/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>", re.DOTALL)
 
 

@@ -1,5 +1,6 @@
 """How a spreadsheet cell looks: a value and its number format as the text that a reader sees."""
 
+import math
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -10,7 +11,7 @@ _BRACKETED = re.compile(r"\[([^\]]*)\]")
 _DIGITS = re.compile(r"[#0?][#0?,. ]*")
 
 
-def shown(value: object, number_format: str) -> str:
+def shown(value: object, number_format: str) -> str:  # noqa: PLR0911 — one line a type
     """Return the text of a cell. Numbers as Excel shows them in a wide column, dates in ISO 8601.
 
     Fractions and locale-dependent date pictures are simplified; the value itself is never changed.
@@ -48,7 +49,7 @@ def general(value: float) -> str:
 
 
 def _number(value: float, number_format: str) -> str:
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return str(value)
     sections = _split(number_format)
     picture, value = _section(sections, value)
