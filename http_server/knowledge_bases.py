@@ -22,7 +22,7 @@ async def create_knowledge_base(
     new: NewKnowledgeBase, caller: Caller, workspace: ServedWorkspace, response: Response
 ) -> KnowledgeBase:
     """Make an empty knowledge base."""
-    settings = KnowledgeBaseSettings().changed(new.settings)
+    settings = KnowledgeBaseSettings.model_validate({}).changed(new.settings)
     created = KnowledgeBase.of(await workspace.create_knowledge_base(caller, new.name, settings))
     response.headers["Location"] = f"/api/knowledge-bases/{created.id}"
     return created

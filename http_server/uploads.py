@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -14,6 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from pincite.errors import InvalidRequest
 from pincite.ingestion import UploadedFile
+
+if TYPE_CHECKING:  # the library defines it for type checkers only
+    from python_multipart.multipart import MultipartCallbacks
 
 FIELD = b"files"
 WRITE_BYTES = 1024 * 1024
@@ -92,7 +95,7 @@ class _Receiver:
         self.files: list[UploadedFile] = []
         self.complete = False
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._header_field,

@@ -81,7 +81,7 @@ MESSAGES: Mapping[str, Mapping[str, str]] = {
 
 def choose_language(asked: str | None, accept_language: str) -> str:
     """Return the language to speak: the one asked for if there is such, else the browser's first that there is."""
-    if asked in MESSAGES:
+    if asked is not None and asked in MESSAGES:
         return asked
     for tag in _by_preference(accept_language):
         language = tag.split("-")[0].lower()

@@ -1,6 +1,7 @@
 """A document without pictures as paragraphs and headings, with the passage and its matched words marked."""
 
 import bisect
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Paragraph:
 
 
 def parts(length: int, blocks: Sequence[Span], size: int = PART_CHARACTERS) -> list[Span]:
-    """Cut a text of `length` characters into ranges of about `size`, between blocks wherever there is a block's edge."""
+    """Cut a text of `length` characters into ranges of about `size`, at the edge of a block wherever there is one."""
     edges = [start for start, _ in blocks]
     cuts = [0]
     while length - cuts[-1] > size + size // 2:
@@ -98,7 +99,7 @@ def _pieces(text: str, start: int, end: int, target: Target) -> Iterator[Piece]:
     for _, ranges in layers:
         cuts.update(edge for edges in ranges for edge in edges if start < edge < end)
     ordered = sorted(cuts)
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in itertools.pairwise(ordered):
         kinds = [name for name, ranges in layers if any(a <= left and right <= b for a, b in ranges)]
         if "term" in kinds and "sentence" in kinds:
             kinds.remove("sentence")

@@ -24,7 +24,7 @@ NO_TEXT = "page_without_text"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A page's picture and the layers over it; `width`, `height` in points, `marks` from the palest to the strongest."""
+    """A page's picture and its layers; `width`, `height` in points, `marks` from the palest to the strongest."""
 
     width: float
     height: float

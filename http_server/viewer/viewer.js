@@ -5,6 +5,7 @@
   const main = byId("main");
   const picture = byId("picture");
   const text = document.querySelector(".text");
+  const passage = [...document.querySelectorAll(".marks .passage")];
   let zoom = Number(root.dataset.zoom) || 1;
 
   const applyZoom = () => {
@@ -39,19 +40,26 @@
     });
   };
 
+  const passageSides = () => {
+    const boxes = passage.map((mark) => mark.getBoundingClientRect());
+    return [Math.min(...boxes.map((box) => box.left)), Math.max(...boxes.map((box) => box.right))];
+  };
+
   // In a narrow panel a whole page is too small to read: begin as large as the passage's width allows.
   const fitPassage = () => {
-    const marks = document.querySelectorAll(".marks .passage");
-    if (!marks.length || main.clientWidth >= 640 || new URLSearchParams(location.search).has("z")) return;
-    const boxes = [...marks].map((mark) => mark.getBoundingClientRect());
-    const width = Math.max(...boxes.map((box) => box.right)) - Math.min(...boxes.map((box) => box.left));
-    zoom = Math.min(2, Math.max(1, Math.round((main.clientWidth / (width + 24)) * 100) / 100));
+    if (!passage.length || main.clientWidth >= 640 || new URLSearchParams(location.search).has("z")) return;
+    const [left, right] = passageSides();
+    zoom = Math.min(2.25, Math.max(1, Math.round((main.clientWidth / (right - left + 24)) * 100) / 100));
   };
 
   const showMark = () => {
     const mark = byId("mark");
-    if (mark) mark.scrollIntoView({ block: "center", inline: "center" });
-    else main.scrollTo(0, 0);
+    if (!mark) return;
+    mark.scrollIntoView({ block: "center", inline: "center" });
+    if (!passage.length) return;
+    const [left, right] = passageSides();
+    const middle = main.getBoundingClientRect().left + main.clientWidth / 2;
+    main.scrollLeft += (left + right) / 2 - middle;
   };
 
   const follow = (id) => {
