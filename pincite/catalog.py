@@ -110,13 +110,19 @@ class Catalog:
             found = session.execute(_KNOWLEDGE_BASES.where(wanted)).first()
             return _knowledge_base(*found) if found else None
 
-    def update_knowledge_base(self, identifier: str, settings: KnowledgeBaseSettings, table: str | None = None) -> None:
-        """Replace the settings and, when a generation has been built, the index table that serves."""
-        values: dict[str, Any] = {"settings": settings.model_dump(mode="json")}
-        if table is not None:
-            values["index_table"] = table
+    def update_settings(self, identifier: str, settings: KnowledgeBaseSettings) -> None:
+        """Replace the settings of a knowledge base."""
+        change = update(KnowledgeBaseRow).where(KnowledgeBaseRow.id == identifier)
         with self._sessions.begin() as session:
-            session.execute(update(KnowledgeBaseRow).where(KnowledgeBaseRow.id == identifier).values(values))
+            session.execute(change.values(settings=settings.model_dump(mode="json")))
+
+    def swap_generation(self, identifier: str, table: str, records: Iterable[DocumentRecord]) -> None:
+        """Let another index table serve, with the records of the documents in it, in one transaction."""
+        change = update(KnowledgeBaseRow).where(KnowledgeBaseRow.id == identifier)
+        with self._sessions.begin() as session:
+            session.execute(change.values(index_table=table))
+            for record in records:
+                session.merge(_row(record))
 
     def delete_knowledge_base(self, identifier: str) -> None:
         """Delete a knowledge base, its documents and its jobs."""
@@ -144,14 +150,7 @@ class Catalog:
     def put_document(self, record: DocumentRecord) -> None:
         """Write a document's record, replacing an earlier one."""
         with self._sessions.begin() as session:
-            session.merge(DocumentRow(**(dataclasses.asdict(record) | {"warnings": list(record.warnings)})))
-
-    def update_recipes(self, recipes: dict[str, tuple[str, int]]) -> None:
-        """Set the recipe and the number of passages of documents by their id."""
-        with self._sessions.begin() as session:
-            for identifier, (recipe, passages) in recipes.items():
-                change = update(DocumentRow).where(DocumentRow.id == identifier)
-                session.execute(change.values(recipe=recipe, passages=passages))
+            session.merge(_row(record))
 
     def delete_document(self, identifier: str) -> None:
         """Delete a document's record."""
@@ -159,15 +158,17 @@ class Catalog:
             session.execute(delete(DocumentRow).where(DocumentRow.id == identifier))
 
     def is_referenced(self, *, sha256: str = "", parsed: str = "") -> bool:
-        """Say whether any document refers to an original or a stored parse."""
+        """Say whether any document but a failed one refers to an original or a stored parse."""
         wanted = DocumentRow.sha256 == sha256 if sha256 else DocumentRow.parsed == parsed
+        query = select(DocumentRow.id).where(wanted, DocumentRow.status != "failed").limit(1)
         with self._sessions() as session:
-            return session.execute(select(DocumentRow.id).where(wanted).limit(1)).first() is not None
+            return session.execute(query).first() is not None
 
     def references(self) -> tuple[set[str], set[str]]:
-        """Return the SHA-256 of every original and the name of every stored parse that documents refer to."""
+        """Return the SHA-256 of every original and the name of every stored parse that is_referenced."""
+        query = select(DocumentRow.sha256, DocumentRow.parsed).where(DocumentRow.status != "failed")
         with self._sessions() as session:
-            pairs = session.execute(select(DocumentRow.sha256, DocumentRow.parsed)).all()
+            pairs = session.execute(query).all()
         return {sha256 for sha256, _ in pairs}, {parsed for _, parsed in pairs}
 
     # Keys
@@ -259,6 +260,10 @@ _KNOWLEDGE_BASES = (
 def _knowledge_base(row: KnowledgeBaseRow, documents: int, passages: int) -> KnowledgeBase:
     settings = KnowledgeBaseSettings.model_validate(row.settings)
     return KnowledgeBase(row.id, row.name, settings, documents, int(passages), row.created_at, row.index_table)
+
+
+def _row(record: DocumentRecord) -> DocumentRow:
+    return DocumentRow(**(dataclasses.asdict(record) | {"warnings": list(record.warnings)}))
 
 
 def _document(row: DocumentRow) -> DocumentRecord:

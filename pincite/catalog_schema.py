@@ -46,11 +46,11 @@ class KnowledgeBaseRow(Base):
 
 class DocumentRow(Base):
     __tablename__ = "documents"
-    __table_args__ = (UniqueConstraint("knowledge_base_id", "source", "path"), Index("documents_by_sha256", "sha256"))
+    __table_args__ = (UniqueConstraint("knowledge_base_id", "location"), Index("documents_by_sha256", "sha256"))
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     knowledge_base_id: Mapped[str] = mapped_column(ForeignKey("knowledge_bases.id", ondelete="CASCADE"))
-    source: Mapped[str] = mapped_column(Text)
+    location: Mapped[str] = mapped_column(Text)
     path: Mapped[str] = mapped_column(Text)
     title: Mapped[str] = mapped_column(Text)
     media_type: Mapped[str] = mapped_column(String(200))

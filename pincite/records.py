@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 from pincite.settings import KnowledgeBaseSettings
 
-DocumentStatus = Literal["indexed", "partial", "failed"]
+DocumentStatus = Literal["indexed", "partial", "failed", "indexing"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 JobKind = Literal["add", "reindex"]
+# Documents that searches find; of "partial" ones some page has no text.
+SERVED: frozenset[str] = frozenset({"indexed", "partial"})
 FINISHED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
 
@@ -29,14 +31,14 @@ class KnowledgeBase:
 class DocumentRecord:
     """A document as the catalog has it.
 
-    `source` and `path` identify it (a folder and the name in it, say); `sha256`, `size` in bytes and everything after
-    describe the version that is served. `error` is that of the last attempt: with status "failed" nothing is served,
-    with another status an older version is. `parsed` names the stored parse, `recipe` how the passages were made.
+    `location` identifies it and never leaves the server, `path` is its name; `sha256`, `size` in bytes and everything
+    after describe the version that is served. `error` is that of the last attempt: with status "failed" nothing is
+    served, with another an older version is. `parsed` names the stored parse, `recipe` how the passages were made.
     """
 
     id: str
     knowledge_base_id: str
-    source: str
+    location: str
     path: str
     title: str
     media_type: str
@@ -58,8 +60,7 @@ class DocumentRecord:
 class Job:
     """A snapshot of a job: `done` of `total` documents, `passages` embedded so far, one result a finished document.
 
-    Each result is `{"path", "status", "document_id", "pages", "passages", "warnings", "error"}` with the status
-    "indexed", "unchanged", "partial" or "failed". `error` is the job's own, when the whole of it failed.
+    Each result is that of `result_of`, its status also "unchanged". `error` is the job's own, when all of it failed.
     """
 
     id: str
@@ -89,3 +90,16 @@ class ApiKey:
     scopes: frozenset[str]
     knowledge_bases: frozenset[str] | None
     created_at: datetime
+
+
+def result_of(record: DocumentRecord) -> dict[str, Any]:
+    """Return what became of a document, in the shape other programs rely on."""
+    return {
+        "path": record.path,
+        "status": record.status,
+        "document_id": record.id,
+        "pages": record.pages,
+        "passages": record.passages,
+        "warnings": list(record.warnings),
+        "error": record.error,
+    }

@@ -24,46 +24,56 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
-    data: Path = Field(Path("data"), description="The data folder: originals, parsed documents, index and catalog.")
-    host: str = Field("127.0.0.1", description="The address the server binds; `0.0.0.0` for all.")
-    port: int = Field(7861, ge=0, le=65535, description="The port the server binds; 0 lets the system choose.")
+    data: Path = Field(
+        default=Path("data"), description="The data folder: originals, parsed documents, index and catalog."
+    )
+    host: str = Field(default="127.0.0.1", description="The address the server binds; `0.0.0.0` for all.")
+    port: int = Field(default=7861, ge=0, le=65535, description="The port the server binds; 0 lets the system choose.")
     public_url: str | None = Field(
-        None,
+        default=None,
         description="The address readers reach the server at, used in citation links; from host and port if unset.",
     )
     admin_key: SecretStr | None = Field(
-        None, description="The administrator's API key; without it one is made at first start and shown once."
+        default=None, description="The administrator's API key; without it one is made at first start and shown once."
     )
     index_uri: str | None = Field(
-        None, description="Where LanceDB keeps the index, such as `s3://bucket/index`; in the data folder if unset."
+        default=None,
+        description="Where LanceDB keeps the index, such as `s3://bucket/index`; in the data folder if unset.",
     )
     catalog_url: SecretStr | None = Field(
-        None, description="The catalog's database, such as `postgresql+psycopg://…`; a SQLite file if unset."
+        default=None, description="The catalog's database, such as `postgresql+psycopg://…`; a SQLite file if unset."
     )
     allowed_hosts: Hosts = Field(
-        (), description="Host names, separated by commas, that requests to `/mcp` may name besides the server's own."
+        default=(),
+        description="Host names, separated by commas, that requests to `/mcp` may name besides the server's own.",
     )
     allowed_origins: Hosts = Field(
-        (), description="Origins, separated by commas, whose pages may call the server from a browser."
+        default=(), description="Origins, separated by commas, whose pages may call the server from a browser."
     )
     frame_ancestors: str = Field(
-        "*", description="Who may show the page viewer in a frame: a Content-Security-Policy source list."
+        default="*", description="Who may show the page viewer in a frame: a Content-Security-Policy source list."
     )
     parser_workers: int = Field(
         default_factory=lambda: min(4, os.cpu_count() or 1), ge=1, le=64, description="Processes that parse documents."
     )
-    parse_timeout_s: float = Field(120.0, gt=0, description="Seconds one document may take to parse.")
-    parse_memory_mb: int = Field(1536, ge=256, description="Megabytes one parsing process may use.")
+    parse_timeout_s: float = Field(default=120.0, gt=0, description="Seconds one document may take to parse.")
+    parse_memory_mb: int = Field(default=1536, ge=256, description="Megabytes one parsing process may use.")
     embedding_threads: int | None = Field(
-        None, ge=1, le=256, description="Threads of the embedded model; all processors if unset."
+        default=None, ge=1, le=256, description="Threads of the embedded model; all processors if unset."
     )
-    max_file_mb: int = Field(200, ge=1, description="Megabytes one document may have.")
-    max_upload_files: int = Field(1000, ge=1, description="Files one upload may carry.")
-    running_jobs: int = Field(2, ge=1, le=32, description="Jobs that run at once, each on a knowledge base of its own.")
-    queued_jobs: int = Field(100, ge=1, description="Jobs that may wait; more are refused until one has finished.")
-    maintenance_interval_s: float = Field(900.0, ge=1, description="Seconds between two clean-ups of the index.")
+    max_file_mb: int = Field(default=200, ge=1, description="Megabytes one document may have.")
+    max_upload_files: int = Field(default=1000, ge=1, description="Files one upload may carry.")
+    running_jobs: int = Field(
+        default=2, ge=1, le=32, description="Jobs that run at once, each on a knowledge base of its own."
+    )
+    queued_jobs: int = Field(
+        default=100, ge=1, description="Jobs that may wait; more are refused until one has finished."
+    )
+    maintenance_interval_s: float = Field(
+        default=900.0, ge=1, description="Seconds between two clean-ups of the index."
+    )
     view_lifetime_s: int = Field(
-        30 * 24 * 3600,
+        default=30 * 24 * 3600,
         ge=60,
         description="Seconds a citation's link opens the viewer; access is checked again each time.",
     )
@@ -164,10 +174,15 @@ class KnowledgeBaseSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     embedding_model: Literal["embedded"] = Field(
-        "embedded", description="The model that embeds passages and questions."
+        default="embedded", description="The model that embeds passages and questions."
     )
-    chunk_tokens: int = Field(512, ge=256, le=2048, description="Tokens of the longest passage, its title included.")
-    top_k: int = Field(5, ge=1, le=100, description="Passages a search returns when it names no number.")
+    chunk_tokens: int = Field(
+        default=512,
+        ge=256,
+        le=2048,
+        description="Tokens of the longest passage, its title included; never more than the model reads.",
+    )
+    top_k: int = Field(default=5, ge=1, le=100, description="Passages a search returns when it names no number.")
 
     def changed(self, changes: dict[str, Any]) -> "KnowledgeBaseSettings":
         """Return a copy with the named settings replaced.

@@ -1,4 +1,4 @@
-"""The files of the knowledge base: originals and stored parses, named by what they hold and written whole or not at all.
+"""The files of a knowledge base: originals and stored parses, named by their content, written whole or not at all.
 
 Every call blocks; call it in a thread.
 """

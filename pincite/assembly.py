@@ -1,0 +1,118 @@
+"""The parts behind the use cases, made from the settings and taken down in the reverse order."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from embedding_backend import Embedder
+from pincite.access import ViewSigner
+from pincite.catalog import IN_MEMORY, Catalog
+from pincite.data_lock import DataLock
+from pincite.document_indexing import DocumentIndexer
+from pincite.generations import Generations
+from pincite.ingestion import Ingestion
+from pincite.jobs import JobRunner
+from pincite.keyring import Keyring
+from pincite.page_images import PageImages
+from pincite.parsing.worker import ParseLimits, ParserPool
+from pincite.reindexing import Reindexing
+from pincite.settings import Settings
+from pincite.store import Store
+
+VIEW_KEY_FILE = "view.key"
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the use cases are made of; `lock` is None in a process that only reads."""
+
+    lock: DataLock | None
+    catalog: Catalog
+    store: Store
+    embedder: Embedder
+    generations: Generations
+    jobs: JobRunner
+    indexer: DocumentIndexer
+    ingestion: Ingestion
+    reindexing: Reindexing
+    images: PageImages
+    keyring: Keyring
+
+
+async def open_parts(settings: Settings, embedder: Embedder | None, *, read_only: bool, stack: AsyncExitStack) -> Parts:
+    """Open the data folder; `stack` closes what was opened, but not an embedder that was given.
+
+    Raises:
+        DataFolderBusy: another process writes the folder, and this one would too.
+        CatalogMismatch: the catalog was made by another version.
+        InvalidSettings: the catalog cannot be reached.
+    """
+    lock = None if read_only else DataLock(settings.data)
+    if lock is not None:
+        stack.callback(lock.close)
+    catalog = await asyncio.to_thread(Catalog, _catalog_url(settings, read_only=read_only))
+    stack.push_async_callback(asyncio.to_thread, catalog.close)
+    store = Store(settings.data)
+    if embedder is None:
+        embedder = _embedded_model(settings)
+        stack.push_async_callback(embedder.close)
+    generations = Generations(settings.index_location, embedder.model)
+    stack.push_async_callback(generations.close)
+    pool = ParserPool(settings.parser_workers, _parse_limits(settings))
+    stack.push_async_callback(pool.close)
+    images = PageImages(pool)
+    stack.push_async_callback(images.close)
+    jobs = JobRunner(catalog, running=settings.running_jobs, queued=settings.queued_jobs)
+    stack.push_async_callback(jobs.close)
+    if lock is not None:
+        await asyncio.to_thread(_clear_up, store, catalog)
+        await jobs.recover()
+    signer = await asyncio.to_thread(ViewSigner.from_file, settings.data / VIEW_KEY_FILE, create=lock is not None)
+    indexer = DocumentIndexer(catalog, store, pool, embedder)
+    return Parts(
+        lock=lock,
+        catalog=catalog,
+        store=store,
+        embedder=embedder,
+        generations=generations,
+        jobs=jobs,
+        indexer=indexer,
+        ingestion=Ingestion(catalog, store, indexer, settings.parser_workers),
+        reindexing=Reindexing(catalog, generations, indexer),
+        images=images,
+        keyring=Keyring(settings, catalog, signer, lock.token if lock else None),
+    )
+
+
+def _catalog_url(settings: Settings, *, read_only: bool) -> str:
+    """A reader of a folder that does not exist yet sees an empty catalog, and leaves no folder behind."""
+    url = settings.catalog_location
+    database = make_url(url).database
+    is_file = make_url(url).get_backend_name() == "sqlite" and database not in {None, "", ":memory:"}
+    if read_only and is_file and not Path(str(database)).exists():
+        return IN_MEMORY
+    return url
+
+
+def _parse_limits(settings: Settings) -> ParseLimits:
+    return ParseLimits(
+        timeout_s=settings.parse_timeout_s,
+        cpu_s=settings.parse_timeout_s,
+        memory_bytes=settings.parse_memory_mb * MIB,
+        max_bytes=settings.max_file_bytes,
+    )
+
+
+def _embedded_model(settings: Settings) -> Embedder:
+    from embedding_backend import EmbeddedModel
+
+    return EmbeddedModel(threads=settings.embedding_threads)
+
+
+def _clear_up(store: Store, catalog: Catalog) -> None:
+    store.prepare()
+    store.sweep(*catalog.references())

@@ -1,0 +1,222 @@
+"""One document at a time: parse it or find its stored parse, cut it, embed it, and let it replace its older version."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from embedding_backend import Embedder
+from pincite.catalog import Catalog
+from pincite.chunking import chunk
+from pincite.document import Document
+from pincite.document_codec import encode, open_stored
+from pincite.errors import CorruptDocument, UnknownDocument
+from pincite.index import Index
+from pincite.jobs import JobReport
+from pincite.parsing.worker import ParserPool
+from pincite.passage import DocumentReference
+from pincite.records import DocumentRecord, DocumentStatus
+from pincite.settings import KnowledgeBaseSettings
+from pincite.store import Store, parsed_name
+
+# Raise one when its code makes other text or other passages of the same file: what was made before is then made anew.
+PARSER_VERSION = "1"
+CHUNKING_VERSION = "1"
+PAGE_FAILED = "page_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKey:
+    """Which document a file is: its knowledge base and its location; `path` is its name in the source it came by.
+
+    The location (an absolute path, an address in a repository, the name of an upload) is the identity: a file is the
+    same document whether it was added by itself or with its folder.
+    """
+
+    knowledge_base_id: str
+    location: str
+    path: str
+
+    @property
+    def document_id(self) -> str:
+        """The document's id, the same for every version of the file."""
+        identity = f"{self.knowledge_base_id}\0{self.location}".encode("utf-8", "surrogatepass")
+        return f"doc_{hashlib.sha256(identity).hexdigest()[:24]}"
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the path, which parsers look at."""
+        return PurePosixPath(self.path).name
+
+
+class Content(NamedTuple):
+    """A file's SHA-256 and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where passages go and how they are cut; with `serving` each record goes to the catalog as soon as it is true."""
+
+    index: Index
+    settings: KnowledgeBaseSettings
+    report: JobReport
+    serving: bool = True
+
+
+class DocumentIndexer:
+    """Parses and indexes single documents, and keeps index, catalog and store in agreement.
+
+    The catalog row of a document whose index rows may not be those of its record has an empty recipe: written before
+    the index is touched and replaced after, it tells the next start what a crash left unfinished.
+    """
+
+    def __init__(self, catalog: Catalog, store: Store, pool: ParserPool, embedder: Embedder) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._pool = pool
+        self._embedder = embedder
+        self._removals: Counter[str] = Counter()
+        self._deciding = asyncio.Lock()
+
+    def recipe(self, settings: KnowledgeBaseSettings) -> str:
+        """Return what determines a document's passages besides its bytes."""
+        model = self._embedder.model
+        return (
+            f"parser {PARSER_VERSION}, chunking {CHUNKING_VERSION}, {self._max_tokens(settings)} tokens, "
+            f"{model.id} {model.dimensions} {model.scheme}"
+        )
+
+    async def parse(self, key: DocumentKey, sha256: str) -> Document:
+        """Return the document an original holds, from its stored parse or from a parser process.
+
+        Raises:
+            DocumentError: it cannot be parsed.
+        """
+        name = parsed_name(sha256, key.file_name, PARSER_VERSION)
+        stored = await asyncio.to_thread(self._stored_parse, name)
+        if stored is not None:
+            return stored
+        original = await asyncio.to_thread(self._store.original, sha256)
+        document = await self._pool.parse(original, key.file_name)
+        await asyncio.to_thread(lambda: self._store.put_parsed(name, encode(document)))
+        return document
+
+    async def index(self, key: DocumentKey, content: Content, document: Document, target: Target) -> DocumentRecord:
+        """Index a document in place of its older version and return its record.
+
+        Raises:
+            UnknownDocument: someone removed it meanwhile.
+        """
+        removals = self._removals[key.document_id]
+        max_tokens = self._max_tokens(target.settings)
+        chunks = await asyncio.to_thread(
+            chunk, document, max_tokens=max_tokens, count_tokens=self._embedder.count_tokens
+        )
+        record = _record(key, content, document)
+        record = replace(record, passages=len(chunks), recipe=self.recipe(target.settings))
+        if target.serving:
+            await asyncio.to_thread(self._announce, record)
+        if chunks:
+            reference = DocumentReference(key.document_id, document.title, key.path)
+            counter = _PassageCounter(target.report)
+            await target.index.replace_document(reference, document, chunks, self._embedder, counter)
+        else:
+            await target.index.remove_document(key.document_id)
+        async with self._deciding:
+            removed = self._removals[key.document_id] != removals
+            if target.serving and not removed:
+                await asyncio.to_thread(self._catalog.put_document, record)
+        if removed:
+            await target.index.remove_document(key.document_id)
+            raise UnknownDocument(f"{key.file_name} was removed while it was being indexed; add it again to have it.")
+        return record
+
+    async def remove(self, record: DocumentRecord, index: Index) -> None:
+        """Remove a document from catalog, index and store, also when it is just being indexed."""
+        async with self._deciding:
+            self._removals[record.id] += 1
+            await asyncio.to_thread(self._catalog.delete_document, record.id)
+        await index.remove_document(record.id)
+        await asyncio.to_thread(self.forget_files, record.sha256, record.parsed)
+
+    async def swap(self, knowledge_base_id: str, table: str, built: dict[str, DocumentRecord], index: Index) -> None:
+        """Let a complete generation serve, without the documents that were removed while it was built."""
+        async with self._deciding:
+            current = {record.id for record in await asyncio.to_thread(self._catalog.documents, knowledge_base_id)}
+            for document_id in built.keys() - current:
+                await index.remove_document(document_id)
+            kept = [record for record in built.values() if record.id in current]
+            await asyncio.to_thread(self._catalog.swap_generation, knowledge_base_id, table, kept)
+
+    def forget_files(self, sha256: str, parsed: str) -> None:
+        """Remove an original and a stored parse that no document refers to any more."""
+        if sha256 and not self._catalog.is_referenced(sha256=sha256):
+            self._store.remove(sha256=sha256)
+        if parsed and not self._catalog.is_referenced(parsed=parsed):
+            self._store.remove(parsed=parsed)
+
+    def _max_tokens(self, settings: KnowledgeBaseSettings) -> int:
+        return min(settings.chunk_tokens, self._embedder.model.max_tokens)
+
+    def _stored_parse(self, name: str) -> Document | None:
+        path = self._store.parsed(name)
+        if not path.is_file():
+            return None
+        try:
+            with open_stored(path) as stored:
+                return stored.document()
+        except CorruptDocument:
+            return None
+
+    def _announce(self, record: DocumentRecord) -> None:
+        known = self._catalog.document(record.id)
+        if known is None or known.status == "failed":
+            known = replace(record, status="indexing", passages=0)
+        self._catalog.put_document(replace(known, recipe=""))
+
+
+class _PassageCounter:
+    """Turns a document's own count of embedded passages into what its job gains."""
+
+    def __init__(self, report: JobReport) -> None:
+        self._report = report
+        self._counted = 0
+
+    def __call__(self, embedded: int) -> None:
+        self._report.add_passages(embedded - self._counted)
+        self._counted = embedded
+
+
+def _record(key: DocumentKey, content: Content, document: Document) -> DocumentRecord:
+    failed = {warning.page for warning in document.warnings if warning.code == PAGE_FAILED}
+    empty = [p for p in document.pages if p.number not in failed and not document.text[p.start : p.end].strip()]
+    status: DocumentStatus = "partial" if failed or empty else "indexed"
+    return DocumentRecord(
+        id=key.document_id,
+        knowledge_base_id=key.knowledge_base_id,
+        location=key.location,
+        path=key.path,
+        title=document.title,
+        media_type=document.media_type,
+        sha256=content.sha256,
+        size=content.size,
+        pages=len(document.pages),
+        pages_without_text=len(empty),
+        pages_failed=len(failed),
+        passages=0,
+        status=status,
+        warnings=tuple(_warning(w.code, w.message, w.page) for w in document.warnings),
+        error=None,
+        added_at=datetime.now(UTC),
+        parsed=parsed_name(content.sha256, key.file_name, PARSER_VERSION),
+    )
+
+
+def _warning(code: str, message: str, page: int | None) -> dict[str, Any]:
+    return {"code": code, "message": message} | ({} if page is None else {"page": page})

@@ -1,0 +1,84 @@
+"""One question to one or several knowledge bases: embedded once, searched side by side, merged by score."""
+
+import asyncio
+from collections.abc import Sequence
+
+from embedding_backend import Embedder, EmbeddingModel, PassageText, Vectors
+from pincite.generations import Generations
+from pincite.passage import NothingFound, SearchFilter, SearchResult
+from pincite.records import KnowledgeBase
+from pincite.search import search
+
+NO_KNOWLEDGE_BASE = "There is no knowledge base to search yet; add documents to one first."
+
+
+async def search_knowledge_bases(
+    knowledge_bases: Sequence[KnowledgeBase],
+    question: str,
+    generations: Generations,
+    embedder: Embedder,
+    *,
+    k: int | None,
+    where: SearchFilter | None,
+) -> SearchResult:
+    """Return the best `k` passages of all the knowledge bases; scores mean the same in each.
+
+    Raises:
+        EmptyQuestion, QuestionTooLong, InvalidResultCount: the question cannot be asked so.
+        IndexMismatch: a knowledge base was indexed with another embedding model.
+    """
+    count = k if k is not None else max((kb.settings.top_k for kb in knowledge_bases), default=1)
+    once = _QuestionEmbeddedOnce(embedder)
+
+    async def ask(kb: KnowledgeBase) -> SearchResult:
+        async with generations.use(kb.table) as index:
+            return await search(index, once, question, k=count, where=where, knowledge_base_id=kb.id)
+
+    results = await asyncio.gather(*(ask(kb) for kb in knowledge_bases))
+    if len(results) == 1:
+        return results[0]
+    return merge(question, results, count)
+
+
+def merge(question: str, results: Sequence[SearchResult], k: int) -> SearchResult:
+    """Merge the results of several knowledge bases; with no passage, the most telling reason stands."""
+    passages = sorted((p for result in results for p in result.passages), key=lambda p: -p.score)[:k]
+    timings: dict[str, float] = {}
+    for result in results:
+        for step, milliseconds in result.timings_ms.items():
+            timings[step] = max(milliseconds, timings.get(step, 0.0))
+    reasons = [result.why for result in results if result.why is not None]
+    why = max(reasons, key=_tells, default=NothingFound("empty_knowledge_base", NO_KNOWLEDGE_BASE))
+    return SearchResult(question, tuple(passages), None if passages else why, timings)
+
+
+def _tells(why: NothingFound) -> tuple[int, float]:
+    order = {"empty_knowledge_base": 0, "filtered_out": 1, "below_floor": 2}
+    return order[why.reason], why.best_score or 0.0
+
+
+class _QuestionEmbeddedOnce:
+    """An embedder that embeds the question of one search a single time, however many knowledge bases are asked."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._vectors: dict[tuple[tuple[str, ...], str | None], asyncio.Future[Vectors]] = {}
+
+    @property
+    def model(self) -> EmbeddingModel:
+        return self._embedder.model
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return self._embedder.count_tokens(texts)
+
+    async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
+        return await self._embedder.embed_passages(passages)
+
+    async def embed_queries(self, questions: Sequence[str], instruction: str | None = None) -> Vectors:
+        key = (tuple(questions), instruction)
+        if key not in self._vectors:
+            self._vectors[key] = asyncio.ensure_future(self._embedder.embed_queries(questions, instruction))
+        return await self._vectors[key]
+
+    async def close(self) -> None:
+        """Nothing to give back: the embedder belongs to someone else."""

@@ -1,0 +1,116 @@
+"""Who a key or a viewer's link belongs to: issued keys in the catalog, the administrator's, and the local owner's."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from pincite.access import (
+    ADMIN_ID,
+    SCOPES,
+    SYSTEM_ID,
+    Principal,
+    ViewSigner,
+    hash_api_key,
+    new_api_key,
+    same_secret,
+)
+from pincite.catalog import Catalog, new_id
+from pincite.errors import InvalidRequest, NotAuthenticated
+from pincite.passage import Passage
+from pincite.records import ApiKey
+from pincite.settings import Settings
+
+# A link longer than about 2,000 characters is cut by some programs; the viewer shows the passage either way.
+MARKS_IN_LINK = 40
+MAX_KEY_LENGTH = 500
+
+
+class Keyring:
+    """Knows every key that opens this data folder; whoever has none is refused."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, signer: ViewSigner, local_token: str | None) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._signer = signer
+        self._local_token = local_token
+
+    async def authenticate(self, api_key: str) -> Principal:
+        """Return who an API key belongs to.
+
+        Raises:
+            NotAuthenticated: nobody issued it, or it was taken back.
+        """
+        if not api_key or len(api_key) > MAX_KEY_LENGTH:
+            raise NotAuthenticated("This needs an API key; send it as `Authorization: Bearer <key>`.")
+        if self._local_token is not None and same_secret(api_key, self._local_token):
+            return Principal.system()
+        admin_key = self._settings.admin_key
+        if admin_key is not None and same_secret(api_key, admin_key.get_secret_value()):
+            return _administrator()
+        key = await asyncio.to_thread(lambda: self._catalog.api_key(key_hash=hash_api_key(api_key)))
+        if key is None:
+            raise NotAuthenticated("This API key is not known here; it may have been taken back.")
+        return _principal(key)
+
+    async def issue_first(self) -> str | None:
+        """Make the administrator's key of a new data folder and return it, the only time it is shown; else None."""
+        issued = await asyncio.to_thread(self._catalog.api_keys)
+        if issued or self._settings.admin_key is not None:
+            return None
+        _, key = await self.issue("administrator", SCOPES, None)
+        return key
+
+    async def issue(
+        self, name: str, scopes: Iterable[str], knowledge_bases: frozenset[str] | None
+    ) -> tuple[ApiKey, str]:
+        """Make a key for the knowledge bases named by id (None: all) and return it, the only time it is shown.
+
+        Raises:
+            InvalidRequest: a scope does not exist, or there is none.
+        """
+        granted = frozenset(scopes)
+        if not granted or not granted <= SCOPES:
+            raise InvalidRequest("A key needs one or more of the scopes read, write and admin.")
+        record = ApiKey(new_id("key"), name.strip()[:200] or "unnamed", granted, knowledge_bases, datetime.now(UTC))
+        key = new_api_key()
+        await asyncio.to_thread(self._catalog.put_api_key, record, hash_api_key(key))
+        return record, key
+
+    def sign_view(self, who: Principal, document_id: str, lifetime_s: int | None = None) -> str:
+        """Return a token with which `who` opens the viewer on one document."""
+        return self._signer.sign(who.id, document_id, lifetime_s or self._settings.view_lifetime_s)
+
+    async def open_view(self, token: str, document_id: str) -> Principal:
+        """Return the reader a viewer's token was signed for, with the rights they have now.
+
+        Raises:
+            NotAuthenticated: the token is not ours, has expired, or its reader's key was taken back.
+            UnknownDocument: it opens another document.
+        """
+        reader = self._signer.open(token, document_id)
+        if reader == SYSTEM_ID:
+            return Principal(SYSTEM_ID, "the local owner", frozenset({"read"}))
+        if reader == ADMIN_ID and self._settings.admin_key is not None:
+            return _administrator()
+        key = await asyncio.to_thread(lambda: self._catalog.api_key(identifier=reader))
+        if key is None:
+            raise NotAuthenticated("The key this link was made with has been taken back; ask again with a valid one.")
+        return _principal(key)
+
+    def view_url(self, who: Principal, passage: Passage) -> str:
+        """Return the address that opens the viewer at a passage, its matched words marked."""
+        query: list[tuple[str, str | int]] = [("page", passage.page)] if passage.page is not None else []
+        query += [("start", passage.start), ("end", passage.end)]
+        marks = [(passage.start + mark.start, passage.start + mark.end) for mark in passage.marks[:MARKS_IN_LINK]]
+        query += [("m", f"{start}-{end}") for start, end in marks]
+        query.append(("t", self.sign_view(who, passage.document.id)))
+        return f"{self._settings.address}/view/{passage.document.id}?{urlencode(query)}"
+
+
+def _administrator() -> Principal:
+    return Principal(ADMIN_ID, "administrator", SCOPES)
+
+
+def _principal(key: ApiKey) -> Principal:
+    return Principal(key.id, key.name, key.scopes, key.knowledge_bases)

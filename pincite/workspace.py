@@ -1,0 +1,400 @@
+"""The use cases of Pincite, the same for every door: each takes who asks first, and checks what they may do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from embedding_backend import Embedder
+from pincite.access import Principal
+from pincite.assembly import Parts, open_parts
+from pincite.document_codec import StoredDocument, open_stored
+from pincite.document_indexing import Target
+from pincite.errors import (
+    DataFolderBusy,
+    InvalidRequest,
+    NotPermitted,
+    UnknownDocument,
+    UnknownJob,
+    UnknownKnowledgeBase,
+    UnknownPage,
+)
+from pincite.federated_search import search_knowledge_bases
+from pincite.ingestion import SourceLimits, UploadedFile
+from pincite.jobs import JobReport
+from pincite.keyring import Keyring
+from pincite.passage import Passage, SearchFilter, SearchResult
+from pincite.records import SERVED, DocumentRecord, Job, KnowledgeBase
+from pincite.service import Service
+from pincite.settings import KnowledgeBaseSettings, Settings
+
+MAX_NAME_LENGTH = 100
+MAX_SOURCE_LENGTH = 4000
+DRAWABLE = frozenset({"application/pdf"})
+NO_SUCH_KNOWLEDGE_BASE = "There is no knowledge base “{}” that you may read; list the ones there are."
+NO_SUCH_DOCUMENT = "There is no document of this id that you may read."
+NO_SUCH_JOB = "There is no job of this id; finished jobs are kept for 30 days."
+
+
+class Workspace:
+    """An open data folder. `kb` is the id or the name of a knowledge base everywhere.
+
+    A knowledge base that may not be read is as unknown as one that does not exist, and so are its documents and jobs.
+    With `read_only` nothing is written and another process may write the folder at the same time.
+    """
+
+    def __init__(self, settings: Settings, *, embedder: Embedder | None = None, read_only: bool = False) -> None:
+        self.settings = settings
+        self._embedder = embedder
+        self._read_only = read_only
+        self._stack = AsyncExitStack()
+        self._parts: Parts | None = None
+        self._service: Service | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the data folder.
+
+        Raises:
+            DataFolderBusy: another process writes it.
+            CatalogMismatch: it was made by another version.
+        """
+        async with AsyncExitStack() as stack:
+            parts = await open_parts(self.settings, self._embedder, read_only=self._read_only, stack=stack)
+            self._parts, self._service = parts, Service(self.settings, parts)
+            stack.push_async_callback(self._service.close)
+            if not self._read_only:
+                await self._service.resume()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    # What runs beside the requests
+
+    @property
+    def keyring(self) -> Keyring:
+        """Keys and viewer links."""
+        return self._opened.keyring
+
+    @property
+    def incoming(self) -> Path:
+        """The folder to receive uploads in, on the file system of the store, so that they need not be copied."""
+        return self._opened.store.incoming
+
+    def announce(self, url: str) -> None:
+        """Tell commands on this data folder that a server runs at `url`."""
+        self._writer.lock.announce(url)  # type: ignore[union-attr]
+
+    def begin_service(self) -> None:
+        """Load the model, bring outdated knowledge bases up to date and keep the index tidy, beside the requests."""
+        assert self._service is not None
+        self._service.begin()
+
+    async def health(self) -> dict[str, Any]:
+        """Say whether questions can be answered: `ready`, and the state of each part."""
+        assert self._service is not None
+        return await self._service.health()
+
+    # Knowledge bases
+
+    async def knowledge_bases(self, who: Principal) -> list[KnowledgeBase]:
+        """Return the knowledge bases that may be read, by name."""
+        everything = await asyncio.to_thread(self._opened.catalog.knowledge_bases)
+        return [kb for kb in everything if who.may_read(kb.id)]
+
+    async def knowledge_base(self, who: Principal, kb: str) -> KnowledgeBase:
+        """Return one knowledge base.
+
+        Raises:
+            UnknownKnowledgeBase: there is none, or it may not be read.
+        """
+        found = await asyncio.to_thread(self._opened.catalog.knowledge_base, kb)
+        if found is None or not who.may_read(found.id):
+            raise UnknownKnowledgeBase(NO_SUCH_KNOWLEDGE_BASE.format(kb[:MAX_NAME_LENGTH]))
+        return found
+
+    async def create_knowledge_base(
+        self, who: Principal, name: str, settings: KnowledgeBaseSettings | None = None
+    ) -> KnowledgeBase:
+        """Make an empty knowledge base.
+
+        Raises:
+            NotPermitted: the key lacks the admin scope.
+            NameTaken, InvalidRequest: the name is in use, or cannot be one.
+        """
+        who.require_admin()
+        parts = self._writer
+        created = await asyncio.to_thread(
+            parts.catalog.create_knowledge_base, _valid_name(name), settings or KnowledgeBaseSettings()
+        )
+        async with parts.generations.use(created.table):
+            return created
+
+    async def update_knowledge_base(self, who: Principal, kb: str, changes: dict[str, Any]) -> KnowledgeBase:
+        """Change settings; where passages become others, the next generation of the index is built beside this one.
+
+        Raises:
+            InvalidSettings: a setting is unknown or its value not allowed.
+            NotPermitted: the key lacks the admin scope.
+        """
+        found = await self.knowledge_base(who, kb)
+        who.require_admin()
+        parts = self._writer
+        settings = found.settings.changed(changes)
+        await asyncio.to_thread(parts.catalog.update_settings, found.id, settings)
+        assert self._service is not None
+        await self._service.update_if_outdated(found.id)
+        return await self.knowledge_base(who, found.id)
+
+    async def remove_knowledge_base(self, who: Principal, kb: str) -> None:
+        """Remove a knowledge base with its documents; its running jobs are cancelled.
+
+        Raises:
+            NotPermitted: the key lacks the admin scope.
+        """
+        found = await self.knowledge_base(who, kb)
+        who.require_admin()
+        parts = self._writer
+        await parts.jobs.cancel([job.id for job in parts.jobs.unfinished(found.id)])
+        records = await asyncio.to_thread(parts.catalog.documents, found.id)
+        await asyncio.to_thread(parts.catalog.delete_knowledge_base, found.id)
+        # What was submitted between the two finds no knowledge base and ends.
+        await parts.jobs.cancel([job.id for job in parts.jobs.unfinished(found.id)])
+        await parts.generations.drop(found.table)
+        for record in records:
+            await asyncio.to_thread(parts.indexer.forget_files, record.sha256, record.parsed)
+
+    # Documents
+
+    async def documents(self, who: Principal, kb: str) -> list[DocumentRecord]:
+        """Return the documents of a knowledge base by path, failed ones too; new ones when their indexing has ended."""
+        found = await self.knowledge_base(who, kb)
+        records = await asyncio.to_thread(self._opened.catalog.documents, found.id)
+        return [record for record in records if record.status != "indexing"]
+
+    async def document(self, who: Principal, document_id: str) -> DocumentRecord:
+        """Return one document.
+
+        Raises:
+            UnknownDocument: there is none, or its knowledge base may not be read.
+        """
+        found = await asyncio.to_thread(self._opened.catalog.document, document_id)
+        if found is None or found.status == "indexing" or not who.may_read(found.knowledge_base_id):
+            raise UnknownDocument(NO_SUCH_DOCUMENT)
+        return found
+
+    async def remove_document(self, who: Principal, document_id: str) -> None:
+        """Remove one document and its passages.
+
+        Raises:
+            UnknownDocument: there is none, or its knowledge base may not be read.
+            NotPermitted: the key lacks the write scope.
+        """
+        record = await self.document(who, document_id)
+        who.require_write(record.knowledge_base_id)
+        parts = self._writer
+        kb = await self.knowledge_base(who, record.knowledge_base_id)
+        async with parts.generations.use(kb.table) as index:
+            await parts.indexer.remove(record, index)
+
+    async def add(self, who: Principal, kb: str, sources: Sequence[str | UploadedFile], *, create: bool = False) -> Job:
+        """Index files, folders and repositories as a job; with `create`, in a new knowledge base if there is none.
+
+        Raises:
+            NotPermitted: the key lacks the write scope, or names a path and does not belong to this machine's owner.
+            InvalidRequest: there is no source.
+            Overloaded: too many jobs wait.
+        """
+        _check_sources(who, sources)
+        parts = self._writer
+        parts.jobs.check_capacity()
+        try:
+            found = await self.knowledge_base(who, kb)
+        except UnknownKnowledgeBase:
+            if not create:
+                raise
+            found = await self.create_knowledge_base(who, kb)
+        who.require_write(found.id)
+        limits = SourceLimits(self.settings.max_file_bytes, private_hosts=who.local)
+        work = partial(self._add, found.id, list(sources), limits)
+        return await parts.jobs.submit(found.id, "add", work, partial(self._tidy, found.id))
+
+    async def _add(
+        self, kb_id: str, sources: Sequence[str | UploadedFile], limits: SourceLimits, report: JobReport
+    ) -> None:
+        parts = self._writer
+        # Read now: the job may have waited for one that changed the settings or the generation.
+        kb = await self.knowledge_base(Principal.system(), kb_id)
+        async with parts.generations.use(kb.table) as index:
+            await parts.ingestion.add(kb, Target(index, kb.settings, report), sources, limits)
+
+    async def _tidy(self, kb_id: str) -> None:
+        kb = await asyncio.to_thread(self._writer.catalog.knowledge_base, kb_id)
+        if kb is not None:
+            async with self._writer.generations.use(kb.table) as index:
+                await index.maintain()
+
+    # Jobs
+
+    async def job(self, who: Principal, job_id: str) -> Job:
+        """Return a job as it stands.
+
+        Raises:
+            UnknownJob: there is none, or its knowledge base may not be read.
+        """
+        parts = self._opened
+        found = parts.jobs.live(job_id) or await asyncio.to_thread(parts.catalog.job, job_id)
+        if found is None or not who.may_read(found.knowledge_base_id):
+            raise UnknownJob(NO_SUCH_JOB)
+        return found
+
+    async def job_events(self, who: Principal, job_id: str) -> AsyncIterator[Job]:
+        """Yield a job at every change, and end when it is finished.
+
+        Raises:
+            UnknownJob: there is none, or its knowledge base may not be read.
+        """
+        await self.job(who, job_id)
+        async for job in self._opened.jobs.events(job_id):
+            yield job
+
+    async def unfinished_jobs(self, who: Principal, kb: str) -> list[Job]:
+        """Return the waiting and running jobs of a knowledge base."""
+        found = await self.knowledge_base(who, kb)
+        return self._opened.jobs.unfinished(found.id)
+
+    async def cancel_job(self, who: Principal, job_id: str) -> None:
+        """Cancel a job; the documents it has finished stay."""
+        found = await self.job(who, job_id)
+        who.require_write(found.knowledge_base_id)
+        await self._writer.jobs.cancel([found.id])
+
+    # Searching and reading
+
+    async def search(
+        self,
+        who: Principal,
+        kb: str | None,
+        question: str,
+        *,
+        k: int | None = None,
+        where: SearchFilter | None = None,
+    ) -> SearchResult:
+        """Find the passages that answer a question, best first, in one knowledge base or in every readable one.
+
+        Raises:
+            EmptyQuestion, QuestionTooLong, InvalidResultCount: the question cannot be asked so.
+            UnknownKnowledgeBase: there is none, or it may not be read.
+            IndexMismatch: it was indexed with another embedding model.
+        """
+        chosen = await self.knowledge_bases(who) if kb is None else [await self.knowledge_base(who, kb)]
+        parts = self._opened
+        return await search_knowledge_bases(chosen, question, parts.generations, parts.embedder, k=k, where=where)
+
+    async def stored(self, who: Principal, document_id: str) -> StoredDocument:
+        """Open the parsed document: its text, sections and pages; the caller closes it.
+
+        Raises:
+            UnknownDocument: there is none, it may not be read, or it could not be indexed.
+        """
+        record = await self._served(who, document_id)
+        return await asyncio.to_thread(open_stored, self._opened.store.parsed(record.parsed))
+
+    async def page_image(self, who: Principal, document_id: str, number: int, scale: float) -> bytes:
+        """Return the PNG of the page with the 1-based `number`, `scale` pixels a point.
+
+        Raises:
+            UnknownPage: the document has no such page, or is of a format without pictures of pages.
+        """
+        record = await self._served(who, document_id)
+        if record.media_type not in DRAWABLE or not 1 <= number <= record.pages:
+            raise UnknownPage(f"The document has no picture of page {number}; read its text instead.")
+        original = await asyncio.to_thread(self._opened.store.original, record.sha256)
+        return await self._opened.images.png(original, record.sha256, number, scale)
+
+    async def original(self, who: Principal, document_id: str) -> Path:
+        """Return where the file lies as it was received.
+
+        Raises:
+            UnknownDocument: there is none, or it may not be read.
+        """
+        record = await self._served(who, document_id)
+        return await asyncio.to_thread(self._opened.store.original, record.sha256)
+
+    # Access
+
+    async def authenticate(self, api_key: str) -> Principal:
+        """Return who an API key belongs to.
+
+        Raises:
+            NotAuthenticated: nobody issued it.
+        """
+        return await self.keyring.authenticate(api_key)
+
+    def sign_view(self, who: Principal, document_id: str, *, lifetime_s: int | None = None) -> str:
+        """Return a token that opens the viewer on one document for one reader."""
+        return self.keyring.sign_view(who, document_id, lifetime_s)
+
+    async def open_view(self, token: str, document_id: str) -> Principal:
+        """Return the reader a viewer's token was made for, if they may still read the document.
+
+        Raises:
+            NotAuthenticated: the token is not ours or has expired.
+            UnknownDocument: it opens another document, or one the reader may no longer read.
+        """
+        reader = await self.keyring.open_view(token, document_id)
+        await self.document(reader, document_id)
+        return reader
+
+    def view_url(self, who: Principal, passage: Passage) -> str:
+        """Return the address that opens the viewer at a passage."""
+        return self.keyring.view_url(who, passage)
+
+    @property
+    def _opened(self) -> Parts:
+        assert self._parts is not None, "a workspace is used inside `async with`"
+        return self._parts
+
+    @property
+    def _writer(self) -> Parts:
+        if self._read_only:
+            raise DataFolderBusy("This process only reads the data folder; write through its server.")
+        return self._opened
+
+    async def _served(self, who: Principal, document_id: str) -> DocumentRecord:
+        record = await self.document(who, document_id)
+        if record.status not in SERVED:
+            reason = record.error["message"] if record.error else ""
+            raise UnknownDocument(f"This document could not be indexed: {reason}")
+        return record
+
+
+def _valid_name(name: str) -> str:
+    """Return a knowledge base's name without spaces around it; one that looks like an id would be ambiguous."""
+    stripped = name.strip()
+    if not stripped or len(stripped) > MAX_NAME_LENGTH or not stripped.isprintable():
+        raise InvalidRequest(f"A knowledge base's name has 1 to {MAX_NAME_LENGTH} visible characters; choose another.")
+    if "/" in stripped or stripped.startswith("kb_"):
+        raise InvalidRequest("A knowledge base's name has no “/” and does not begin with “kb_”; choose another.")
+    return stripped
+
+
+def _check_sources(who: Principal, sources: Sequence[str | UploadedFile]) -> None:
+    if not sources:
+        raise InvalidRequest("Name at least one file, folder or address to add.")
+    for source in sources:
+        if isinstance(source, UploadedFile):
+            continue
+        if len(source) > MAX_SOURCE_LENGTH:
+            raise InvalidRequest(f"A path or address has at most {MAX_SOURCE_LENGTH} characters.")
+        # Paths, and addresses that use the server's own SSH keys, are for its owner.
+        if not who.local and not source.startswith("https://"):
+            raise NotPermitted(
+                "Only https addresses of git repositories can be added from afar; send files as an upload instead."
+            )
