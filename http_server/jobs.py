@@ -9,7 +9,7 @@ from http_server.problems import documented
 from http_server.shapes import Job
 from http_server.workspace_access import Caller, ServedWorkspace
 from pincite import records
-from pincite.errors import NotAuthenticated, UnknownJob
+from pincite.errors import NotAuthenticated, NotPermitted, UnknownJob
 
 PING_S = 15
 
@@ -20,6 +20,12 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 async def read_job(job_id: str, caller: Caller, workspace: ServedWorkspace) -> Job:
     """Say how far a job is, with a result for every document it has dealt with."""
     return Job.of(await workspace.job(caller, job_id))
+
+
+@router.delete("/{job_id}", status_code=204, responses=documented(NotAuthenticated, NotPermitted, UnknownJob))
+async def cancel_job(job_id: str, caller: Caller, workspace: ServedWorkspace) -> None:
+    """Cancel a job; the documents it has finished stay."""
+    await workspace.cancel_job(caller, job_id)
 
 
 @router.get(

@@ -5,7 +5,14 @@ from fastapi import APIRouter, Response
 from http_server.problems import documented
 from http_server.shapes import KnowledgeBase, KnowledgeBaseChanges, NewKnowledgeBase
 from http_server.workspace_access import Caller, ServedWorkspace
-from pincite.errors import InvalidRequest, InvalidSettings, NotAuthenticated, NotPermitted, UnknownKnowledgeBase
+from pincite.errors import (
+    InvalidRequest,
+    InvalidSettings,
+    NameTaken,
+    NotAuthenticated,
+    NotPermitted,
+    UnknownKnowledgeBase,
+)
 from pincite.settings import KnowledgeBaseSettings
 
 router = APIRouter(prefix="/api/knowledge-bases", tags=["knowledge bases"])
@@ -17,7 +24,11 @@ async def list_knowledge_bases(caller: Caller, workspace: ServedWorkspace) -> li
     return [KnowledgeBase.of(record) for record in await workspace.knowledge_bases(caller)]
 
 
-@router.post("", status_code=201, responses=documented(InvalidRequest, InvalidSettings, NotAuthenticated, NotPermitted))
+@router.post(
+    "",
+    status_code=201,
+    responses=documented(InvalidRequest, InvalidSettings, NameTaken, NotAuthenticated, NotPermitted),
+)
 async def create_knowledge_base(
     new: NewKnowledgeBase, caller: Caller, workspace: ServedWorkspace, response: Response
 ) -> KnowledgeBase:

@@ -1,15 +1,13 @@
 """The JSON that goes in and out of the REST interface."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pincite import records
 from pincite.passage import SearchFilter, SearchResult, citation
 from pincite.settings import KnowledgeBaseSettings
-
-Name = Annotated[str, Field(min_length=1, max_length=200, examples=["contracts"])]
 
 
 class Incoming(BaseModel):
@@ -19,7 +17,7 @@ class Incoming(BaseModel):
 
 
 class NewKnowledgeBase(Incoming):
-    name: Name
+    name: str = Field(examples=["contracts"])
     settings: dict[str, Any] = Field(
         default_factory=dict, description="Settings that differ from the defaults.", examples=[{"chunk_tokens": 1024}]
     )

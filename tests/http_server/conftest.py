@@ -1,0 +1,8 @@
+"""What the tests of the REST interface and the viewer share."""
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
