@@ -1,0 +1,15 @@
+"""Where in a document's outline a place of its text stands."""
+
+from collections.abc import Iterable
+
+from pincite.document import Section
+
+
+def section_path(sections: Iterable[Section], offset: int) -> str:
+    """Return the titles of the sections around `offset` of the text, the outermost first: "4 Pay › 4.2 Late"."""
+    path: list[Section] = []
+    for section in sections:
+        if section.start > offset:
+            break
+        path = [outer for outer in path if outer.level < section.level] + [section]
+    return " › ".join(" ".join(section.title.split()) for section in path)
