@@ -130,22 +130,19 @@ class Assembly:
 
 def runs_on(block: Block | None, following: Block | None) -> bool:
     """Say whether a paragraph that ends a page or column clearly goes on in the block that follows."""
-    if block is None or following is None or block.kind is not Kind.PROSE or following.kind is not Kind.PROSE:
+    if block is None or following is None or not block.kind is following.kind is Kind.PROSE:
         return False
     last, first = block.lines[-1], following.lines[0]
-    if abs(last.size - first.size) > 0.08 * max(last.size, first.size):
-        return False
     before, after = last.text.rstrip(), first.text.lstrip()
-    if not before or not after:
+    if not before or not after or abs(last.size - first.size) > 0.08 * max(last.size, first.size):
         return False
     if before.endswith(("-", "\u00ad")) and before[-2:-1].isalpha() and after[0].islower():
         return True
     if before.rstrip(_CLOSING).endswith(_TERMINAL) or not block.ends_full:
         return False
-    if after[0].islower():
-        return True
     # Scripts without capitals: a full line without an end, and no indent after it.
-    return not following.begins_indented and after[0].isalpha() and after[0].lower() == after[0].upper()
+    without_case = after[0].isalpha() and after[0].lower() == after[0].upper()
+    return after[0].islower() or (without_case and not following.begins_indented)
 
 
 def join_blocks(blocks: list[Block]) -> list[Block]:

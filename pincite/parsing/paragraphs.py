@@ -79,7 +79,30 @@ def spaced(pieces: Sequence[Piece]) -> Iterator[tuple[str, Piece]]:
 
 def blocks_of(column: Column) -> list[Block]:
     """Return the blocks of a column from top to bottom."""
-    rows = rows_of(column.pieces)
+    tables = sorted((p for p in column.pieces if p.cells is not None), key=lambda p: p.middle)
+    rest = [p for p in column.pieces if p.cells is None]
+    blocks: list[Block] = []
+    for table in tables:
+        blocks += _blocks_of_text([p for p in rest if p.middle < table.middle])
+        blocks += _blocks_of_table(table)
+        rest = [p for p in rest if p.middle >= table.middle]
+    return blocks + _blocks_of_text(rest)
+
+
+def _blocks_of_table(table: Piece) -> Iterator[Block]:
+    for cells in table.cells or ():
+        lines = []
+        for cell in cells:
+            in_cell = [Line(row.pieces) for row in rows_of(cell)]
+            in_cell[0].lead = "\t"
+            lines += in_cell
+        yield Block(Kind.TABLE_ROW, lines)
+
+
+def _blocks_of_text(pieces: Sequence[Piece]) -> list[Block]:
+    if not pieces:
+        return []
+    rows = rows_of(pieces)
     measure = _Measure(rows)
     blocks: list[Block] = []
     open_rows: list[Row] = []

@@ -13,9 +13,9 @@ from pincite.parsing.document_assembly import Assembly, PageLayout, SetLine, joi
 from pincite.parsing.paragraphs import Block, Kind, Line, blocks_of
 from pincite.parsing.pdf_furniture import set_apart_furniture
 from pincite.parsing.pdf_outline import read_outline, sections_of_outline, with_headings_between
-from pincite.parsing.pdf_text import read_pieces
+from pincite.parsing.pdf_text import PageContent, read_content
 from pincite.parsing.reading_order import Row, columns_of
-from pincite.parsing.text_piece import Piece
+from pincite.parsing.ruled_tables import gather_tables
 from pincite.parsing.typographic_headings import headings_by_type
 
 MEDIA_TYPE = "application/pdf"
@@ -43,7 +43,7 @@ class _RawPage:
     label: str | None
     width: float
     height: float
-    groups: list[list[Piece]]
+    content: PageContent
 
 
 def parse_pdf(data: bytes, name: str) -> Document:
@@ -100,11 +100,14 @@ def _layouts(pdf: pymupdf.Document, warnings: list[ParseWarning]) -> Iterator[Pa
         window = range(first, min(first + _WINDOW_PAGES, pdf.page_count))
         raw = [_read_page(pdf, index, labelled, warnings) for index in window]
         texts, furniture = set_apart_furniture(
-            [page.groups[0] if page.groups else [] for page in raw], [(page.width, page.height) for page in raw]
+            [page.content.groups[0] if page.content.groups else [] for page in raw],
+            [(page.width, page.height) for page in raw],
         )
         for page, text, frame in zip(raw, texts, furniture, strict=True):
-            blocks = join_blocks([block for column in columns_of(text) for block in blocks_of(column)])
-            for turned in page.groups[1:]:
+            blocks = join_blocks(
+                [block for column in columns_of(gather_tables(text, page.content.drawn)) for block in blocks_of(column)]
+            )
+            for turned in page.content.groups[1:]:
                 asides = [block for column in columns_of(turned) for block in blocks_of(column)]
                 blocks += [replace(block, kind=Kind.ASIDE) for block in asides]
             yield PageLayout(
@@ -127,12 +130,12 @@ def _read_page(pdf: pymupdf.Document, index: int, labelled: bool, warnings: list
     try:
         page = pdf.load_page(index)
         label = _decoded_label(page.get_label()) if labelled else None
-        raw = _RawPage(number, label or None, page.rect.width, page.rect.height, read_pieces(page))
-        if not raw.groups:
+        raw = _RawPage(number, label or None, page.rect.width, page.rect.height, read_content(page))
+        if not raw.content.groups:
             warnings.append(_page_without_text(page, number))
     except MUPDF_ERRORS:
         warnings.append(ParseWarning("page_failed", f"page {number} cannot be read; it is damaged", number))
-        return _RawPage(number, None, 0.0, 0.0, [])
+        return _RawPage(number, None, 0.0, 0.0, PageContent([], []))
     return raw
 
 

@@ -79,14 +79,16 @@ def _distance(entry: OutlineEntry, lines: Sequence[SetLine], index: int) -> floa
 
 
 def _starts_with(text: str, lines: Sequence[SetLine], index: int, wanted: set[str]) -> bool:
-    end = lines[min(index + 2, len(lines) - 1)].end
-    found = _squeezed(text[lines[index].start : end])
-    bare = _squeezed(_NUMBER.sub("", text[lines[index].start : end].lstrip()))
+    start = lines[index].start
+    end = min(lines[min(index + 2, len(lines) - 1)].end, start + 2 * max(map(len, wanted), default=0) + 20)
+    shown = text[start:end]
+    found = _squeezed(shown)
+    bare = _squeezed(_NUMBER.sub("", shown.lstrip()))
     return any(found.startswith(w) or bare.startswith(w) for w in wanted)
 
 
 def _squeezed(text: str) -> str:
-    return "".join(c for c in text.casefold() if c.isalnum())
+    return "".join([c for c in text.casefold() if c.isalnum()])
 
 
 def with_headings_between(outline: Sequence[Section], headings: Sequence[Section]) -> list[Section]:

@@ -3,21 +3,33 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pymupdf
 
-from pincite.parsing.text_piece import Piece, Rectangle, Style
+from pincite.parsing.text_piece import Piece, Rectangle, Style, in_reading_frame
 
 # Ligatures are expanded so that "fi" can be searched for; images are left out because only text is wanted here.
-TEXT_FLAGS = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP | pymupdf.TEXT_CID_FOR_UNKNOWN_UNICODE
+# Lines and boxes come along at no cost, and show where the cells of tables are.
+TEXT_FLAGS = (
+    pymupdf.TEXT_PRESERVE_WHITESPACE
+    | pymupdf.TEXT_MEDIABOX_CLIP
+    | pymupdf.TEXT_CID_FOR_UNKNOWN_UNICODE
+    | pymupdf.TEXT_COLLECT_VECTORS
+)
+_VECTOR_BLOCK = 3
+_MAX_VECTORS = 5000
+_THINNEST_BOX_PT = 3.0
 
 # A control character keeps its place as a space, so that offsets stay; a lone surrogate is no character at all.
 _REPLACED = dict.fromkeys(range(0x20), " ") | dict.fromkeys(range(0x7F, 0xA0), " ") | {0x2028: " ", 0x2029: " "}
 _REPLACED |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 # The scripts that write no spaces between words: Han, kana, their punctuation and full-width forms.
-_IDEOGRAPH = re.compile("[\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]")
+_IDEOGRAPHS = "\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
+_IDEOGRAPH = re.compile(f"[{_IDEOGRAPHS}]")
+_WORD = re.compile(rf"(?!\s)[{_IDEOGRAPHS}]|[^\s{_IDEOGRAPHS}]+")
 
 # A gap between two words wider than this many font sizes may be one between cells or columns.
 CELL_GAP = 1.9
@@ -42,38 +54,65 @@ class _Line:
     size: float
 
 
-def read_pieces(page: pymupdf.Page) -> list[list[Piece]]:
-    """Return the page's text pieces in drawing order, one list for each direction of writing, the main one first.
+@dataclass(frozen=True, slots=True)
+class PageContent:
+    """What stands on a page.
+
+    `groups` are its pieces in drawing order, one list for each direction of writing, the main one first. `drawn` are
+    the bounds of lines and boxes in the reading frame of the first group.
+    """
+
+    groups: list[list[Piece]]
+    drawn: list[Rectangle]
+
+
+def read_content(page: pymupdf.Page) -> PageContent:
+    """Return the page's text and its lines and boxes.
 
     Words are runs without spaces, except that each Chinese or Japanese character is a word, so that marks stay tight.
     """
     text_page = page.get_textpage(flags=TEXT_FLAGS)
     rotation = page.rotation_matrix
     matrix: Matrix = (rotation.a, rotation.b, rotation.c, rotation.d, rotation.e, rotation.f)
-    content = text_page.extractDICT()["blocks"]
     lines = None
-    if not any(_IDEOGRAPH.search(s["text"]) for b in content for line in b.get("lines", ()) for s in line["spans"]):
+    if not _IDEOGRAPH.search(text_page.extractTEXT()):
+        content = text_page.extractDICT()["blocks"]
         lines = _lines_with_words(content, text_page.extractWORDS(), matrix)
     if lines is None:
-        lines = list(_lines_with_characters(text_page.extractRAWDICT()["blocks"], matrix))
-    return _by_direction(lines)
+        content = text_page.extractRAWDICT()["blocks"]
+        lines = list(_lines_with_characters(content, matrix))
+    groups = _by_direction(lines)
+    vectors = [b for b in content if b["type"] == _VECTOR_BLOCK]
+    if not groups or len(vectors) > _MAX_VECTORS:
+        return PageContent(groups, [])
+    drawn = [_transformed(v["bbox"], matrix) for v in vectors if v["isrect"] or _is_thin(v["bbox"])]
+    return PageContent(groups, in_reading_frame(drawn, groups[0][0].direction))
+
+
+def _is_thin(box: Rectangle) -> bool:
+    return min(box[2] - box[0], box[3] - box[1]) <= _THINNEST_BOX_PT
 
 
 def _lines_with_words(blocks: Sequence[Any], words: Iterable[Any], matrix: Matrix) -> list[_Line] | None:
     """Join MuPDF's lines with its words; None where the two do not agree."""
     lines: dict[tuple[int, int], _Line] = {}
-    for block in blocks:
-        for number, raw in enumerate(block.get("lines", ())):
-            lines[block["number"], number] = _line(raw, "".join(s["text"] for s in raw["spans"]), matrix)
-    turned = matrix[:4] != (1.0, 0.0, 0.0, 1.0)
-    for x0, y0, x1, y1, drawn, block_number, line_number, _ in words:
-        line = lines.get((block_number, line_number))
+    # MuPDF's words count the blocks of text only.
+    for block_number, block in enumerate(b for b in blocks if "lines" in b):
+        for line_number, raw in enumerate(block["lines"]):
+            lines[block_number, line_number] = _line(raw, "".join(s["text"] for s in raw["spans"]), matrix)
+    turned = _is_turned(matrix)
+    for x0, y0, x1, y1, drawn, *place, _ in words:
+        line = lines.get((place[0], place[1]))
         if line is None:
             return None
-        word = drawn.translate(_REPLACED)
-        start = line.text.find(word, line.words[-1][1] if line.words else 0)
+        after = line.words[-1][1] if line.words else 0
+        word = drawn
+        start = line.text.find(word, after)
         if start < 0:
-            return None
+            word = drawn.translate(_REPLACED)
+            start = line.text.find(word, after)
+            if start < 0:
+                return None
         if word.strip():
             line.words.append((start, start + len(word)))
             line.boxes.append(_transformed((x0, y0, x1, y1), matrix) if turned else (x0, y0, x1, y1))
@@ -82,38 +121,38 @@ def _lines_with_words(blocks: Sequence[Any], words: Iterable[Any], matrix: Matri
 
 def _lines_with_characters(blocks: Sequence[Any], matrix: Matrix) -> Iterator[_Line]:
     """Build the words from single characters: one for each ideograph, and one for each run of others."""
+    turned = _is_turned(matrix)
     for block in blocks:
         for raw in block.get("lines", ()):
             characters = [c for span in raw["spans"] for c in span["chars"]]
             for span in raw["spans"]:
-                span["text"] = "".join(c["c"] for c in span["chars"])
-            line = _line(raw, "".join(c["c"] for c in characters), matrix)
-            open_word = False
-            for i, character in enumerate(characters):
-                glyph = line.text[i]
-                if glyph.isspace():
-                    open_word = False
-                    continue
-                alone = _IDEOGRAPH.match(glyph) is not None
-                box = _transformed(character["bbox"], matrix)
-                if open_word and not alone:
-                    line.words[-1] = (line.words[-1][0], i + 1)
-                    line.boxes[-1] = _united(line.boxes[-1], box)
-                else:
-                    line.words.append((i, i + 1))
-                    line.boxes.append(box)
-                open_word = not alone
+                span["text"] = "".join([c["c"] for c in span["chars"]])
+            line = _line(raw, "".join([span["text"] for span in raw["spans"]]), matrix)
+            for found in _WORD.finditer(line.text):
+                start, end = found.span()
+                box = characters[start]["bbox"]
+                if end - start > 1:
+                    box = _united(box, characters[end - 1]["bbox"])
+                line.words.append((start, end))
+                line.boxes.append(_transformed(box, matrix) if turned else box)
             yield line
 
 
+def _is_turned(matrix: Matrix) -> bool:
+    return matrix[:4] != (1.0, 0.0, 0.0, 1.0)
+
+
 def _line(raw: Any, text: str, matrix: Matrix) -> _Line:
-    spans = []
+    spans: list[tuple[int, int, float, bool]] = []
     at = 0
     main = None
     for span in raw["spans"]:
         length = len(span["text"])
-        bold = bool(span["flags"] & _BOLD_FLAG) or any(name in span["font"].lower() for name in _BOLD_NAMES)
-        spans.append((at, at + length, span["size"], bold))
+        bold = bool(span["flags"] & _BOLD_FLAG) or _is_bold(span["font"])
+        if spans and spans[-1][2] == span["size"] and spans[-1][3] == bold:
+            spans[-1] = (spans[-1][0], at + length, span["size"], bold)
+        else:
+            spans.append((at, at + length, span["size"], bold))
         at += length
         if main is None or length > len(main["text"]):
             main = span
@@ -129,6 +168,11 @@ def _line(raw: Any, text: str, matrix: Matrix) -> _Line:
         baseline=(a * x + c * y + e, b * x + d * y + f),
         size=main["size"] if main else 0.0,
     )
+
+
+@lru_cache(4096)
+def _is_bold(font: str) -> bool:
+    return any(name in font.lower() for name in _BOLD_NAMES)
 
 
 def _transformed(box: Rectangle, matrix: Matrix) -> Rectangle:
@@ -155,7 +199,7 @@ def _by_direction(lines: Iterable[_Line]) -> list[list[Piece]]:
 
 def _pieces(line: _Line) -> Iterator[Piece]:
     """Cut a line where the gap between two words is too wide for a space (columns set with spaces or tabs)."""
-    frame = _in_reading_frame(line.boxes, line.direction)
+    frame = in_reading_frame(line.boxes, line.direction)
     first = 0
     gap = CELL_GAP * max(line.size, 1.0)
     for i in range(1, len(frame)):
@@ -186,20 +230,11 @@ def _piece(line: _Line, frame: list[Rectangle], first: int, last: int) -> Piece:
         x1=max(f[2] for f in frame[first:last]),
         bottom=baseline,
         size=size,
+        direction=line.direction,
         right_to_left=_is_right_to_left(line.text[start:end]),
         space_before=start > 0 and line.text[start - 1].isspace(),
         space_after=end < len(line.text) and line.text[end].isspace(),
     )
-
-
-def _in_reading_frame(boxes: list[Rectangle], direction: tuple[int, int]) -> list[Rectangle]:
-    if direction == (0, -1):
-        return [(-y1, x0, -y0, x1) for x0, y0, x1, y1 in boxes]
-    if direction == (0, 1):
-        return [(y0, -x1, y1, -x0) for x0, y0, x1, y1 in boxes]
-    if direction == (-1, 0):
-        return [(-x1, -y1, -x0, -y0) for x0, y0, x1, y1 in boxes]
-    return boxes
 
 
 def _baseline(line: _Line) -> float:

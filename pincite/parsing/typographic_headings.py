@@ -213,8 +213,8 @@ def _with_titles(headings: Sequence[_Heading], text: str) -> list[_Heading]:
         if (
             last is not None
             and heading.rank in _UNNUMBERED_RANKS
-            and (last.unfinished or (last.rank in _UNNUMBERED_RANKS and _UNFINISHED.search(last.title)))
             and not text[last.end : heading.start].strip()
+            and (_goes_on(last) or (last.rank == heading.rank == _TOP_RANK and last.size == heading.size))
         ):
             title = f"{last.title} {heading.title}"[:MAX_TITLE]
             unfinished = _UNFINISHED.search(title) is not None
@@ -222,6 +222,10 @@ def _with_titles(headings: Sequence[_Heading], text: str) -> list[_Heading]:
         else:
             joined.append(heading)
     return joined
+
+
+def _goes_on(heading: _Heading) -> bool:
+    return heading.unfinished or (heading.rank in _UNNUMBERED_RANKS and _UNFINISHED.search(heading.title) is not None)
 
 
 def _levelled(headings: Sequence[_Heading], body: float) -> list[Section]:
