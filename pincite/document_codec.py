@@ -5,6 +5,7 @@ page and a few rows a batch, so that a page is read from a memory map without th
 stored as differences, which zstd shrinks well. Reading needs no pickle and runs no code from the file.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -78,7 +79,8 @@ class StoredDocument:
 
     def __init__(self, source: Any) -> None:
         self._source = source
-        try:
+        with contextlib.ExitStack() as on_failure, _damage_reported():
+            on_failure.callback(source.close)
             self._reader = pa.ipc.open_file(source)
             if (self._reader.schema.metadata or {}).get(b"format") != _FORMAT.encode():
                 raise CorruptDocument("the stored document was written by another version; index the document again")
@@ -89,43 +91,39 @@ class StoredDocument:
             self.page_count: int = header["page_count"]
             self.sections = tuple(Section(start, level, title) for start, level, title in header["sections"])
             self.warnings = tuple(ParseWarning(code, message, page) for code, message, page in header["warnings"])
-        except (pa.ArrowException, ValueError, KeyError, TypeError, IndexError) as error:
-            source.close()
-            raise CorruptDocument("the stored document is damaged; index the document again") from error
-        except CorruptDocument:
-            source.close()
-            raise
+            on_failure.pop_all()
 
     @cached_property
     def text(self) -> str:
         """The whole text, verbatim."""
-        return str(self._head.column("text")[0].as_py())
+        with _damage_reported():
+            return str(self._head.column("text")[0].as_py())
 
     @cached_property
     def blocks(self) -> tuple[tuple[int, int], ...]:
         """The ranges that should stay together when the text is cut."""
-        flat = self._head.column("blocks").flatten().to_numpy().reshape(-1, 2)
-        return tuple((start, end) for start, end in flat.tolist())
+        with _damage_reported():
+            flat = self._head.column("blocks").flatten().to_numpy().reshape(-1, 2)
+            return tuple((start, end) for start, end in flat.tolist())
 
     def page(self, number: int) -> Page:
         """Return the page with the 1-based `number`; raise UnknownPage where the document has none such."""
-        if 1 <= number <= self.page_count:
-            row = number - 1
-            for page in _pages(self._page_batch(row // PAGES_PER_BATCH), row % PAGES_PER_BATCH, 1):
+        with _damage_reported():
+            if 1 <= number <= self.page_count:
+                row = number - 1
+                for page in _pages(self._page_batch(row // PAGES_PER_BATCH), row % PAGES_PER_BATCH, 1):
+                    if page.number == number:
+                        return page
+            for page in self._all_pages():  # a document whose page numbers have gaps
                 if page.number == number:
                     return page
-        for page in self._all_pages():  # a document whose page numbers have gaps
-            if page.number == number:
-                return page
         raise UnknownPage(f"the document has no page {number}; it has {self.page_count} pages")
 
     def document(self) -> Document:
         """Return the whole document."""
-        try:
+        with _damage_reported():
             pages = tuple(self._all_pages())
-            return Document(self.title, self.media_type, self.text, pages, self.sections, self.blocks, self.warnings)
-        except (pa.ArrowException, ValueError) as error:
-            raise CorruptDocument("the stored document is damaged; index the document again") from error
+        return Document(self.title, self.media_type, self.text, pages, self.sections, self.blocks, self.warnings)
 
     def close(self) -> None:
         """Release the file."""
@@ -151,6 +149,15 @@ class StoredDocument:
         batch = self._reader.get_batch(index)
         batch.validate(full=True)  # the bytes may come from a parser that a document took over
         return batch
+
+
+@contextlib.contextmanager
+def _damage_reported() -> Iterator[None]:
+    """Raise CorruptDocument for whatever damaged bytes lead Arrow, JSON or NumPy to raise."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise CorruptDocument("the stored document is damaged; index the document again") from error
 
 
 def _head_batch(document: Document) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pincite.document import Document
-from pincite.errors import EmptyDocument, UnsupportedFormat
+from pincite.errors import CorruptDocument, EmptyDocument, UnsupportedFormat
 from pincite.parsing import formats
 from pincite.parsing.naming import clean_title, shown_name, title_from_name
 
@@ -22,6 +22,8 @@ def parse(data: bytes, name: str) -> Document:
     media_type = formats.detect(data, name)
     document = _parser(media_type, name)(data, name)
     if not document.pages and not document.text.strip():
+        if document.warnings:
+            raise CorruptDocument(f"{shown_name(name)}: nothing of it could be read: {document.warnings[0].message}")
         raise EmptyDocument(f"{shown_name(name)}: the document holds no text; nothing was indexed")
     text = document.text
     if _NEVER_TEXT.search(text):

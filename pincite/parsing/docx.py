@@ -5,6 +5,7 @@ which are what a contract is cited by, and keep hidden text. Deleted text, hidde
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pincite.document import Document
@@ -16,6 +17,7 @@ from pincite.parsing.docx_styles import ParagraphFormat, Styles
 from pincite.parsing.drawing_text import chart_rows, paragraph_texts
 from pincite.parsing.html import CELL_GAP
 from pincite.parsing.naming import sensible_title, shown_name
+from pincite.parsing.numbered_sections import numbered_sections
 from pincite.parsing.text_builder import TextBuilder
 
 _TRANSPARENT = {
@@ -52,7 +54,10 @@ def parse_docx(data: bytes, name: str) -> Document:
     reading.blocks(body, 0)
     reading.page_margins(root)
     title = reading.title or sensible_title(archive.core_title())
-    return reading.builder.build(title, formats.DOCX)
+    document = reading.builder.build(title, formats.DOCX)
+    styled = document.sections
+    sections = numbered_sections(document.text, document.blocks, styled, only_chinese=bool(styled))
+    return replace(document, sections=sections)
 
 
 def _main_part(archive: Archive) -> str:

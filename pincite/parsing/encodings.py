@@ -49,9 +49,10 @@ def decode(data: bytes, declared: str | None = None) -> Decoded:
             return _decode_as(data[len(mark) :], encoding)
     if declared and (fitting := _strictly(data, declared)) is not None:
         return fitting
-    if b"\x00" in data and (utf16 := _utf16_without_mark(data)) is not None:
+    utf8 = _strictly(data, "utf-8")
+    if b"\x00" in data and (utf16 := _utf16_without_mark(data, 0.2 if utf8 else 0.03)) is not None:
         return utf16
-    if (utf8 := _strictly(data, "utf-8")) is not None:
+    if utf8 is not None:
         return _strictly(data, "iso2022_jp") or utf8 if b"\x1b$" in data else utf8
     return _mixed(data) or _decode_as(data, _best_encoding(data))
 
@@ -89,12 +90,12 @@ def _decode_as(data: bytes, encoding: str) -> Decoded:
     return Decoded(text, encoding, sum(counts))
 
 
-def _utf16_without_mark(data: bytes) -> Decoded | None:
-    """ASCII in UTF-16 has a zero on one side of every pair, and next to none on the other."""
+def _utf16_without_mark(data: bytes, least_zeros: float) -> Decoded | None:
+    """ASCII in UTF-16 has a zero on one side of its pairs, `least_zeros` of all, and next to none on the other."""
     sample = data[: SAMPLE_BYTES & ~1]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     pairs = len(sample) // 2
-    if len(data) % 2 or max(even, odd) < 0.03 * pairs or min(even, odd) > 0.01 * pairs:
+    if len(data) % 2 or max(even, odd) < least_zeros * pairs or min(even, odd) > 0.01 * pairs:
         return None
     decoded = _strictly(data, "utf-16-be" if even > odd else "utf-16-le")
     if decoded is None or sum(not c.isprintable() and c not in "\t\n\r\f" for c in decoded.text[:2000]) > 20:

@@ -10,6 +10,7 @@ from markdown_it.token import Token
 from pincite.document import Document, Section
 from pincite.parsing import formats
 from pincite.parsing.naming import clean_title, title_from_name
+from pincite.parsing.numbered_sections import numbered_sections
 from pincite.parsing.text import decode_file, paragraphs
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -28,14 +29,19 @@ def parse_markdown(data: bytes, name: str) -> Document:
     sections = tuple(_sections(tokens, starts))
     blocks = list(paragraphs(text, 0, body_start)) if front else []
     for start, end in _leaf_ranges(tokens, starts):
-        blocks.extend(_trimmed(text, max(start, blocks[-1][1]) if blocks else start, end))
+        done = blocks[-1][1] if blocks else 0
+        # What markdown-it passes over (link targets, nesting beyond its limit) still is text of the file.
+        blocks.extend(r for r in paragraphs(text, done, max(start, done)) if _has_words(text, r))
+        blocks.extend(_trimmed(text, max(start, done), end))
+    rest = blocks[-1][1] if blocks else 0
+    blocks.extend(r for r in paragraphs(text, rest, len(text)) if _has_words(text, r))
     declared = _FRONT_TITLE.search(front[1]) if front else None
     title = declared[1].strip("\"'") if declared else _first_top_heading(sections)
     return Document(
         title=clean_title(title) or title_from_name(name),
         media_type=formats.MARKDOWN,
         text=text,
-        sections=sections,
+        sections=numbered_sections(text, blocks, sections, only_chinese=True),
         blocks=tuple(blocks),
         warnings=warnings,
     )
@@ -64,6 +70,10 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     end = start + len(text[start:end].rstrip())
     if start < end and not text[start:end].isspace():
         yield start, end
+
+
+def _has_words(text: str, block: tuple[int, int]) -> bool:
+    return any(c.isalnum() for c in text[block[0] : block[1]])
 
 
 def _plain(heading: str) -> str:

@@ -8,6 +8,7 @@ from pincite.document import Document, ParseWarning, Section
 from pincite.errors import DocumentTooLarge
 from pincite.parsing import encodings, formats
 from pincite.parsing.naming import clean_title, shown_name, title_from_name
+from pincite.parsing.numbered_sections import numbered_sections
 
 # Above this the text cannot be addressed by the 32-bit offsets of `Words`, nor indexed in reasonable time.
 MAX_CHARACTERS = 200_000_000
@@ -15,7 +16,7 @@ _LONG_PARAGRAPH = 2000
 _SENTENCE_ENDS = frozenset(".!?:;。！？：；…”」』")
 
 _Range = tuple[int, int]
-_BLANK_LINES = re.compile(r"\n[ \t\u3000]*(?:\n[ \t\u3000]*)+")
+_BLANK_LINES = re.compile(r"\n(?:[ \t\u3000]*\n)+")
 _TOP_LEVEL = re.compile(
     r"^(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\([^)\n]*\))?|unsafe|open)"
     r"[ \t]+)*(?P<kind>def|class|interface|enum|trait|struct|impl|func|fn|function|module|object|record)\b[^\n]*",
@@ -52,6 +53,7 @@ def parse_text(data: bytes, name: str, media_type: str) -> Document:
         blocks = list(_outer_lines(text))
     elif media_type == formats.TEXT:
         blocks = list(paragraphs(text))
+        sections = numbered_sections(text, blocks)
     else:
         blocks = list(_spans_between(text, _BLANK_LINES))
         sections = _definitions(text, media_type)

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from pincite.parsing.worker_process import LENGTH, MAX_HEADER_BYTES, frame_head
 
 _log = logging.getLogger(__name__)
 MIB = 1024 * 1024
+WORKER_COMMAND = (sys.executable, "-P", "-X", "utf8", "-m", "pincite.parsing.worker_process")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,13 @@ class ParserPool:
     Belongs to the event loop of its first use.
     """
 
-    def __init__(self, workers: int, limits: ParseLimits | None = None) -> None:
+    def __init__(
+        self, workers: int, limits: ParseLimits | None = None, *, command: Sequence[str] = WORKER_COMMAND
+    ) -> None:
         if workers < 1:
             raise InvalidRequest(f"a parser pool needs at least one worker, not {workers}")
         self.limits = limits or ParseLimits()
+        self._command = tuple(command)
         self._free = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
@@ -100,7 +105,7 @@ class ParserPool:
         async with self._free:
             if self._closed:
                 raise Overloaded("the parser is shutting down; try again later")
-            worker = self._take() or await _Worker.start(self.limits)
+            worker = self._take() or await _Worker.start(self._command, self.limits)
             self._busy.add(worker)
             healthy = False
             try:
@@ -155,10 +160,10 @@ class _Worker:
         self._timer: asyncio.TimerHandle | None = None
 
     @classmethod
-    async def start(cls, limits: ParseLimits) -> "_Worker":
+    async def start(cls, command: Sequence[str], limits: ParseLimits) -> "_Worker":
         """Start a process and wait until it is ready; raise Overloaded where it does not come up."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-X", "utf8", "-m", "pincite.parsing.worker_process",
+            *command,
             "--memory-bytes", str(limits.memory_bytes), "--max-output-bytes", str(limits.max_output_bytes),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -47,20 +47,29 @@ def parse_xlsx(data: bytes, name: str) -> Document:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about extensions that it does not keep when writing
             workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-            hidden = 0
-            for sheet in workbook.worksheets:
-                if sheet.sheet_state != "visible":
-                    hidden += 1
-                    continue
-                _add_sheet(sheet, builder)
+            visible = [sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"]
+            hidden = len(workbook.worksheets) - len(visible)
+            failed = sum(not _sheet_was_read(sheet, number, builder) for number, sheet in enumerate(visible, start=1))
     except _READ_ERRORS as error:
         raise CorruptDocument(f"{shown_name(name)}: the workbook cannot be read; save it again") from error
+    if failed and builder.is_empty:
+        raise CorruptDocument(f"{shown_name(name)}: none of its sheets can be read; save the workbook again")
     if hidden:
         builder.warn("hidden_sheets", f"{hidden} hidden sheets were not indexed; unhide them to have them indexed")
     if missing := _formulas_without_value(archive):
         message = f"{missing} formulas have no stored result; open the workbook in a spreadsheet program and save it"
         builder.warn("formulas_without_value", message)
     return builder.build(sensible_title(archive.core_title()) or title_from_name(name), formats.XLSX)
+
+
+def _sheet_was_read(sheet: Any, number: int, builder: TextBuilder) -> bool:
+    """Add a sheet; where it breaks off, what was read stays, with a warning."""
+    try:
+        _add_sheet(sheet, builder)
+    except _READ_ERRORS:
+        builder.warn("sheet_failed", f"sheet {number} is damaged; a part of it was not indexed")
+        return False
+    return True
 
 
 def _add_sheet(sheet: Any, builder: TextBuilder) -> None:
