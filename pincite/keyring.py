@@ -64,18 +64,8 @@ class Keyring:
     async def issue(
         self, name: str, scopes: Iterable[str], knowledge_bases: frozenset[str] | None
     ) -> tuple[ApiKey, str]:
-        """Make a key for the knowledge bases named by id (None: all) and return it, the only time it is shown.
-
-        Raises:
-            InvalidRequest: a scope does not exist, or there is none.
-        """
-        granted = frozenset(scopes)
-        if not granted or not granted <= SCOPES:
-            raise InvalidRequest("A key needs one or more of the scopes read, write and admin.")
-        record = ApiKey(new_id("key"), name.strip()[:200] or "unnamed", granted, knowledge_bases, datetime.now(UTC))
-        key = new_api_key()
-        await asyncio.to_thread(self._catalog.put_api_key, record, hash_api_key(key))
-        return record, key
+        """Make a key as `issue_key` does."""
+        return await asyncio.to_thread(issue_key, self._catalog, name, scopes, knowledge_bases)
 
     def sign_view(self, who: Principal, document_id: str, lifetime_s: int | None = None) -> str:
         """Return a token with which `who` opens the viewer on one document."""
@@ -106,6 +96,23 @@ class Keyring:
         query += [("m", f"{start}-{end}") for start, end in marks]
         query.append(("t", self.sign_view(who, passage.document.id)))
         return f"{self._settings.address}/view/{passage.document.id}?{urlencode(query)}"
+
+
+def issue_key(
+    catalog: Catalog, name: str, scopes: Iterable[str], knowledge_bases: frozenset[str] | None
+) -> tuple[ApiKey, str]:
+    """Make a key for the knowledge bases named by id (None: all) and return it, the only time it is shown.
+
+    Raises:
+        InvalidRequest: a scope does not exist, or there is none.
+    """
+    granted = frozenset(scopes)
+    if not granted or not granted <= SCOPES:
+        raise InvalidRequest("A key needs one or more of the scopes read, write and admin.")
+    record = ApiKey(new_id("key"), name.strip()[:200] or "unnamed", granted, knowledge_bases, datetime.now(UTC))
+    key = new_api_key()
+    catalog.put_api_key(record, hash_api_key(key))
+    return record, key
 
 
 def _administrator() -> Principal:

@@ -297,6 +297,12 @@ class Workspace:
         parts = self._opened
         return await search_knowledge_bases(chosen, question, parts.generations, parts.embedder, k=k, where=where)
 
+    async def indexed_passages(self, who: Principal, kb: str) -> int:
+        """Return how many passages the index holds; the catalog's number differs only while a job runs."""
+        found = await self.knowledge_base(who, kb)
+        async with self._opened.generations.use(found.table) as index:
+            return await index.count()
+
     async def stored(self, who: Principal, document_id: str) -> StoredDocument:
         """Open the parsed document: its text, sections and pages; the caller closes it.
 

@@ -1,0 +1,5 @@
+"""`python -m pincite.cli`."""
+
+from pincite.cli import main
+
+main()

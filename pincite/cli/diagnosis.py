@@ -1,0 +1,116 @@
+"""What `pincite doctor` finds: per knowledge base, whether index and catalog agree; per document, what has no text."""
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pincite.access import Principal
+from pincite.errors import PinciteError
+from pincite.records import DocumentRecord, KnowledgeBase
+from pincite.settings import Settings
+
+if TYPE_CHECKING:
+    from pincite.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFinding:
+    """Of one document: pages with text, without, and failed; its passages; and what a reader should know."""
+
+    path: str
+    status: str
+    pages_with_text: int
+    pages_without_text: int
+    pages_failed: int
+    passages: int
+    reasons: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Of one knowledge base: passages by the catalog and in the index, or why the index does not answer."""
+
+    knowledge_base: str
+    passages: int
+    indexed_passages: int | None
+    problem: str | None
+    documents: list[DocumentFinding] = field(default_factory=list)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether something that was added cannot be found."""
+        return self.problem is not None or any(document.status == "failed" for document in self.documents)
+
+    def shape(self) -> dict[str, Any]:
+        """Return the finding as JSON-like values."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """Return the finding for a person."""
+        lines = [f"{self.knowledge_base}: {len(self.documents)} documents, {self.passages} passages"]
+        if self.problem is not None:
+            lines.append(f"  ! {self.problem}")
+        if not self.documents:
+            lines.append("  ! it is empty; `pincite add` adds documents")
+        for document in self.documents:
+            lines.append(f"  {document.path}: {document.status}, {_pages(document)}{document.passages} passages")
+            lines += [f"      {reason}" for reason in document.reasons]
+        return lines
+
+
+async def diagnose(settings: Settings, kb: str | None) -> list[Finding]:
+    """Look at one knowledge base or at all, reading the data folder directly, whether a server runs or not.
+
+    Raises:
+        UnknownKnowledgeBase: there is none of this name.
+    """
+    from pincite.workspace import Workspace
+
+    who = Principal.system()
+    async with Workspace(settings, read_only=True) as workspace:
+        chosen = await workspace.knowledge_bases(who) if kb is None else [await workspace.knowledge_base(who, kb)]
+        return [await _examine(workspace, who, found) for found in chosen]
+
+
+async def _examine(workspace: "Workspace", who: Principal, kb: KnowledgeBase) -> Finding:
+    indexed: int | None = None
+    problem = None
+    try:
+        indexed = await workspace.indexed_passages(who, kb.id)
+    except PinciteError as error:
+        problem = error.message
+    else:
+        if indexed != kb.passages:
+            problem = (
+                f"the index holds {indexed} passages, the catalog counts {kb.passages}; "
+                "a job may be running, otherwise restart the server, which repairs it"
+            )
+    documents = [_document(record) for record in await workspace.documents(who, kb.id)]
+    return Finding(kb.name, kb.passages, indexed, problem, documents)
+
+
+def _document(record: DocumentRecord) -> DocumentFinding:
+    reasons = [str(warning["message"]) for warning in record.warnings]
+    if record.error is not None:
+        older = "" if record.status == "failed" else " (an older version is searchable)"
+        reasons.insert(0, record.error["message"] + older)
+    elif not record.passages:
+        reasons.insert(0, "nothing of it can be found: it has no text")
+    with_text = record.pages - record.pages_without_text - record.pages_failed
+    return DocumentFinding(
+        path=record.path,
+        status=record.status,
+        pages_with_text=with_text,
+        pages_without_text=record.pages_without_text,
+        pages_failed=record.pages_failed,
+        passages=record.passages,
+        reasons=reasons,
+    )
+
+
+def _pages(document: DocumentFinding) -> str:
+    counts = (
+        (document.pages_with_text, "pages with text"),
+        (document.pages_without_text, "without"),
+        (document.pages_failed, "failed"),
+    )
+    return "".join(f"{count} {name}, " for count, name in counts if count)

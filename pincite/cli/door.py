@@ -1,0 +1,187 @@
+"""How a command reaches a data folder: through the server that runs on it, or by opening it itself.
+
+Both ways give the same JSON-like values, those of the REST interface.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from pincite.access import Principal
+from pincite.data_lock import running_server
+from pincite.errors import DataFolderBusy, UnknownKnowledgeBase
+from pincite.settings import Settings, load_settings
+
+# Time for another command to finish, or for a server that has just started to say where it is.
+BUSY_ATTEMPTS = 20
+BUSY_WAIT_S = 0.25
+
+Shape = dict[str, Any]
+
+
+class Door(Protocol):
+    """What commands do with a data folder; `kb` is an id or a name."""
+
+    viewer_runs: bool
+
+    async def knowledge_bases(self) -> list[Shape]: ...
+
+    async def documents(self, kb: str) -> list[Shape]: ...
+
+    def add(self, kb: str, sources: Sequence[str]) -> AsyncIterator[Shape]:
+        """Yield the jobs that add the sources, after each other, at every change."""
+        ...
+
+    async def search(self, kb: str, question: str, k: int | None) -> Shape: ...
+
+    async def change_settings(self, kb: str, changes: Shape) -> Shape: ...
+
+    async def remove_document(self, kb: str, document_id: str) -> None: ...
+
+    async def remove_knowledge_base(self, kb: str) -> None: ...
+
+
+@asynccontextmanager
+async def open_door(settings: Settings | None = None, *, write: bool = False) -> AsyncIterator[Door]:
+    """Yield the way to the data folder of the settings; a server is preferred, as its model is loaded already.
+
+    Raises:
+        DataFolderBusy: another command is writing, and goes on doing so.
+    """
+    settings = settings or load_settings()
+    for attempt in range(BUSY_ATTEMPTS):
+        server = running_server(settings.data)
+        if server is not None:
+            from pincite.cli.server_door import ServerDoor
+
+            async with ServerDoor.connect(server) as door:
+                yield door
+            return
+        folder = FolderDoor(settings, write=write)
+        try:
+            await folder.open()
+        except DataFolderBusy:
+            if attempt == BUSY_ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(BUSY_WAIT_S)
+            continue
+        try:
+            yield folder
+        finally:
+            await folder.close()
+        return
+
+
+class FolderDoor:
+    """The data folder, opened by this process."""
+
+    viewer_runs = False
+
+    def __init__(self, settings: Settings, *, write: bool) -> None:
+        from pincite.workspace import Workspace
+
+        self._workspace = Workspace(settings, read_only=not write)
+        self._who = Principal.system()
+
+    async def open(self) -> None:
+        await self._workspace.__aenter__()
+
+    async def close(self) -> None:
+        await self._workspace.__aexit__(None, None, None)
+
+    async def knowledge_bases(self) -> list[Shape]:
+        return [
+            {
+                "id": kb.id,
+                "name": kb.name,
+                "settings": kb.settings.model_dump(mode="json"),
+                "documents": kb.documents,
+                "passages": kb.passages,
+                "created_at": kb.created_at.isoformat(),
+            }
+            for kb in await self._workspace.knowledge_bases(self._who)
+        ]
+
+    async def documents(self, kb: str) -> list[Shape]:
+        return [
+            {
+                "id": record.id,
+                "title": record.title,
+                "path": record.path,
+                "media_type": record.media_type,
+                "size": record.size,
+                "pages": record.pages,
+                "passages": record.passages,
+                "status": record.status,
+                "warnings": list(record.warnings),
+                "error": record.error,
+                "added_at": record.added_at.isoformat(),
+            }
+            for record in await self._workspace.documents(self._who, kb)
+        ]
+
+    async def add(self, kb: str, sources: Sequence[str]) -> AsyncIterator[Shape]:
+        absolute = [absolute_source(source) for source in sources]
+        added = await self._workspace.add(self._who, kb, absolute, create=True)
+        async for job in self._workspace.job_events(self._who, added.id):
+            yield {
+                "id": job.id,
+                "state": job.state,
+                "done": job.done,
+                "total": job.total,
+                "passages": job.passages,
+                "results": job.results,
+                "error": job.error,
+            }
+
+    async def search(self, kb: str, question: str, k: int | None) -> Shape:
+        from pincite.passage import citation
+
+        result = await self._workspace.search(self._who, kb, question, k=k)
+        passages = [citation(p, self._workspace.view_url(self._who, p)) for p in result.passages]
+        why = result.why
+        return {
+            "question": result.question,
+            "passages": passages,
+            "why": why and {"reason": why.reason, "message": why.message, "best_score": why.best_score},
+        }
+
+    async def change_settings(self, kb: str, changes: Shape) -> Shape:
+        changed = await self._workspace.update_knowledge_base(self._who, kb, changes)
+        for job in await self._workspace.unfinished_jobs(self._who, changed.id):
+            async for _ in self._workspace.job_events(self._who, job.id):
+                pass  # this process ends with the command; the rebuilding must not
+        return changed.settings.model_dump(mode="json")
+
+    async def remove_document(self, kb: str, document_id: str) -> None:
+        await self._workspace.knowledge_base(self._who, kb)
+        await self._workspace.remove_document(self._who, document_id)
+
+    async def remove_knowledge_base(self, kb: str) -> None:
+        await self._workspace.remove_knowledge_base(self._who, kb)
+
+
+def absolute_source(source: str) -> str:
+    """Return a path as an absolute one, because a server works in another folder; addresses stay as they are."""
+    from pincite.sources import is_git_url
+
+    return source if is_git_url(source) else str(Path(source).expanduser().absolute())
+
+
+def named(knowledge_bases: Sequence[Shape], kb: str) -> Shape:
+    """Return the knowledge base of an id or a name.
+
+    Raises:
+        UnknownKnowledgeBase: there is none.
+    """
+    for found in knowledge_bases:
+        if kb in {found["id"], found["name"]}:
+            return found
+    raise no_such_knowledge_base(kb)
+
+
+def no_such_knowledge_base(kb: str) -> UnknownKnowledgeBase:
+    """Return the error of a name or id that no knowledge base has."""
+    return UnknownKnowledgeBase(f"There is no knowledge base “{kb}”; `pincite list` shows the ones there are.")

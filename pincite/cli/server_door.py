@@ -1,0 +1,101 @@
+"""A data folder by way of the server that runs on it: its REST interface, with the local owner's token."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from pincite.cli.door import Shape, absolute_source
+from pincite.data_lock import RunningServer
+from pincite.errors import BackendError, PinciteError, UnknownKnowledgeBase
+
+TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+POLL_S = 0.2
+# A job's answer lists every finished document; a long list is asked for less often.
+RESULTS_A_POLL_S = 2000
+FINISHED = frozenset({"done", "failed", "cancelled"})
+
+
+class ServerDoor:
+    """The server's REST interface as the commands see it."""
+
+    viewer_runs = True
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, server: RunningServer) -> AsyncIterator[Self]:
+        """Yield a connection; the environment's proxies are not asked, the server is on this machine."""
+        headers = {"Authorization": f"Bearer {server.token}"}
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=TIMEOUT, trust_env=False) as client:
+            yield cls(client)
+
+    async def knowledge_bases(self) -> list[Shape]:
+        return list(await self._ask("GET", "/api/knowledge-bases"))
+
+    async def documents(self, kb: str) -> list[Shape]:
+        return list(await self._ask("GET", f"/api/knowledge-bases/{_part(kb)}/documents"))
+
+    async def add(self, kb: str, sources: Sequence[str]) -> AsyncIterator[Shape]:
+        try:
+            await self._ask("GET", f"/api/knowledge-bases/{_part(kb)}")
+        except UnknownKnowledgeBase:
+            await self._ask("POST", "/api/knowledge-bases", {"name": kb})
+        for source in sources:
+            added = {"url": absolute_source(source)}
+            job = await self._ask("POST", f"/api/knowledge-bases/{_part(kb)}/documents", added)
+            yield job
+            while job["state"] not in FINISHED:
+                await asyncio.sleep(max(POLL_S, len(job["results"]) / RESULTS_A_POLL_S))
+                job = await self._ask("GET", f"/api/jobs/{job['id']}")
+                yield job
+
+    async def search(self, kb: str, question: str, k: int | None) -> Shape:
+        asked: Shape = {"knowledge_base": kb, "question": question}
+        return dict(await self._ask("POST", "/api/search", asked if k is None else asked | {"k": k}))
+
+    async def change_settings(self, kb: str, changes: Shape) -> Shape:
+        changed = await self._ask("PATCH", f"/api/knowledge-bases/{_part(kb)}", {"settings": changes})
+        return dict(changed["settings"])
+
+    async def remove_document(self, kb: str, document_id: str) -> None:
+        await self._ask("DELETE", f"/api/knowledge-bases/{_part(kb)}/documents/{_part(document_id)}")
+
+    async def remove_knowledge_base(self, kb: str) -> None:
+        await self._ask("DELETE", f"/api/knowledge-bases/{_part(kb)}")
+
+    async def _ask(self, method: str, path: str, body: Shape | None = None) -> Any:
+        try:
+            response = await self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise BackendError(
+                f"The server on this data folder does not answer ({type(error).__name__}); see its log."
+            ) from None
+        if response.is_error:
+            raise _error(response)
+        return response.json() if response.content else None
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _error(response: httpx.Response) -> PinciteError:
+    """Return the error a problem detail stands for, as its own class."""
+    try:
+        problem = response.json()
+        code, detail = str(problem["code"]), str(problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        return BackendError(f"The server answered {response.status_code} without saying why; see its log.")
+    kinds: dict[str, type[PinciteError]] = {}
+    pending = [PinciteError]
+    while pending:
+        kind = pending.pop()
+        kinds.setdefault(kind.code, kind)
+        pending += kind.__subclasses__()
+    return kinds.get(code, PinciteError)(detail)
