@@ -165,10 +165,14 @@ class JobRunner:
 
     async def cancel(self, job_ids: list[str]) -> None:
         """Cancel jobs and wait until they have ended; what they finished stays."""
-        tasks = [task for job_id in job_ids if (task := self._tasks.get(job_id))]
-        for task in tasks:
+        chosen = [(self._tasks[job_id], self._reports[job_id]) for job_id in job_ids if job_id in self._tasks]
+        for task, _ in chosen:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(task for task, _ in chosen), return_exceptions=True)
+        # Said here and not by the job: one that is cancelled before its first step never gets to say anything.
+        for _, report in chosen:
+            if not report.job.finished:
+                await report.enter("cancelled")
 
     async def close(self) -> None:
         """Cancel what is unfinished, and let what merely cleans up behind a finished job come to its end."""
@@ -183,9 +187,6 @@ class JobRunner:
             async with lane, self._running:
                 await self._work(report, work)
                 await afterwards()
-        except asyncio.CancelledError:
-            if not report.job.finished:
-                await report.enter("cancelled")
         except Exception:
             # Nobody waits for this task; without a line in the log the failure would be lost.
             log.exception("cleaning up behind job %s failed", report.job.id)
