@@ -1,0 +1,5 @@
+"""Texts to vectors: the embedded model, and what every embedding backend offers."""
+
+from embedding_backend.embedder import BackendFailure, Embedder, EmbeddingModel, PassageText, Vectors
+
+__all__ = ["BackendFailure", "Embedder", "EmbeddingModel", "PassageText", "Vectors"]

@@ -1,0 +1,67 @@
+"""What every embedding backend offers: passages and questions to vectors, and the length of a text in its tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """What an index must remember of the model it was built with.
+
+    `max_tokens` is the longest passage the model reads, its own prefix not counted. `window_tokens` is how fine the
+    model wants a passage cut into windows, each with a vector of its own (0: the whole passage is its only window).
+    `scheme` names how texts are prefixed and transformed, so that vectors of another scheme are never compared.
+    `unrelated` and `spread` are the mean and the standard deviation of the similarity of a question and a passage that
+    have nothing to do with each other: the scale on which other evidence is weighed against the vectors'.
+    """
+
+    id: str
+    dimensions: int
+    max_tokens: int
+    window_tokens: int
+    scheme: str
+    unrelated: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class PassageText:
+    """A passage to embed; `windows` are ranges of `text` that each get a vector, in the context of the whole."""
+
+    text: str
+    windows: tuple[tuple[int, int], ...]
+
+
+class Embedder(Protocol):
+    """A source of vectors whose inner product is the similarity of a question and a window of a passage."""
+
+    @property
+    def model(self) -> EmbeddingModel:
+        """The model behind the vectors."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the length of each text in the model's tokens, special tokens not counted."""
+        ...
+
+    async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
+        """Return for each passage (windows, dimensions) vectors; raises BackendFailure."""
+        ...
+
+    async def embed_queries(self, questions: Sequence[str], instruction: str | None = None) -> Vectors:
+        """Return (n, dimensions) vectors; `instruction` is for models that take one; raises BackendFailure."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what the embedder holds."""
+        ...
+
+
+class BackendFailure(Exception):
+    """The backend could not embed; the message says which backend and why."""

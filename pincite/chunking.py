@@ -1,0 +1,209 @@
+"""A document cut into passages: whole sentences, within a section, never longer than the model reads.
+
+What is embedded is `context + text`: the title and the section path in front tell the model what a passage is about;
+what is cited is the text alone.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pincite.document import Box, Document, Section
+from pincite.positions import boxes
+from pincite.sentences import sentences, trim
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+
+# A section shorter than this share of a passage joins its neighbour: a heading alone, or one line, answers nothing.
+SMALLEST_SHARE = 0.25
+# The title and the section path may take this share of a passage; longer ones are cut at their front.
+CONTEXT_SHARE = 0.125
+# Fewer tokens than this left for the text would make a passage of the prefix.
+_SMALLEST_BUDGET = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage to be: `document.text[start:end]`, embedded with `context` in front of it.
+
+    `section` is the path of headings ("4 Payment › 4.2 Late payment"), `pages` the 1-based physical pages it touches,
+    `boxes` one rectangle a line. `windows` are ranges of whole sentences that together cover the passage: each gets
+    a vector, and the best one says which sentences answer.
+    """
+
+    start: int
+    end: int
+    section: str
+    context: str
+    pages: tuple[int, ...]
+    boxes: tuple[Box, ...]
+    windows: tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A sentence, or as much of one as fits, with its length in tokens and the section it stands in."""
+
+    start: int
+    end: int
+    tokens: int
+    section: int
+
+
+def chunk(
+    document: Document, *, max_tokens: int, count_tokens: CountTokens, window_tokens: int = 0
+) -> list[Chunk]:
+    """Cut the document into passages of at most `max_tokens` tokens, their prefix included.
+
+    Windows are of about `window_tokens` tokens; with 0, a passage is its only window. Every character that is not white space is in exactly one passage. A sentence is cut only where it alone is
+    longer than a passage.
+    """
+    paths = _section_paths(document)
+    contexts = _contexts(document, paths, int(max_tokens * CONTEXT_SHARE), count_tokens)
+    longest_context = max(count_tokens(contexts), default=0)
+    budget = max(_SMALLEST_BUDGET, max_tokens - longest_context)
+    pieces = _pieces(document, budget, count_tokens)
+    chunks = []
+    for group in _pack(pieces, budget, document.text):
+        start, end = group[0].start, group[-1].end
+        section = max(group, key=lambda piece: piece.tokens).section
+        pages = [page for page in document.pages if page.start < end and start < page.end]
+        chunks.append(
+            Chunk(
+                start=start,
+                end=end,
+                section=paths[section],
+                context=contexts[section],
+                pages=tuple(page.number for page in pages),
+                boxes=tuple(box for page in pages for box in boxes(page, start, end)),
+                windows=tuple(_windows(group, window_tokens)),
+            )
+        )
+    return chunks
+
+
+def _section_paths(document: Document) -> list[str]:
+    """Return the path of each section, after an empty one for what stands before the first heading."""
+    paths, open_sections = [""], list[Section]()
+    for section in document.sections:
+        while open_sections and open_sections[-1].level >= section.level:
+            open_sections.pop()
+        open_sections.append(section)
+        paths.append(" › ".join(" ".join(s.title.split()) for s in open_sections))
+    return paths
+
+
+def _contexts(document: Document, paths: list[str], limit: int, count_tokens: CountTokens) -> list[str]:
+    """Return what is embedded in front of each section's text, within `limit` tokens: the nearest headings stay."""
+    contexts = [f"{document.title} › {path}\n" if path else f"{document.title}\n" for path in paths]
+    for index, tokens in enumerate(count_tokens(contexts)):
+        if tokens > limit:
+            keep = int(len(contexts[index]) * limit / tokens)
+            contexts[index] = "…" + contexts[index][-keep:]
+    return contexts
+
+
+def _pieces(document: Document, budget: int, count_tokens: CountTokens) -> list[_Piece]:
+    text = document.text
+    starts = [section.start for section in document.sections]
+    spans = [span for block in _blocks(document) for span in sentences(text, *block)]
+    counts = count_tokens([text[a:b] for a, b in spans])
+    pieces = []
+    for (start, end), tokens in zip(spans, counts, strict=True):
+        section = bisect_right(starts, start)
+        if tokens <= budget:
+            pieces.append(_Piece(start, end, tokens, section))
+            continue
+        for part_start, part_end in _split(text, start, end, budget, count_tokens):
+            (part_tokens,) = count_tokens([text[part_start:part_end]])
+            pieces.append(_Piece(part_start, part_end, part_tokens, section))
+    return pieces
+
+
+def _blocks(document: Document) -> Iterator[tuple[int, int]]:
+    """Yield ranges that cover the whole text and break at every block, section and gap between blocks."""
+    cuts = {0, len(document.text)}
+    cuts.update(section.start for section in document.sections)
+    for start, end in document.blocks:
+        cuts.update((start, end))
+    ordered = sorted(cut for cut in cuts if 0 <= cut <= len(document.text))
+    yield from zip(ordered, ordered[1:], strict=False)
+
+
+def _split(text: str, start: int, end: int, budget: int, count_tokens: CountTokens) -> Iterator[tuple[int, int]]:
+    """Cut one overlong sentence: at a line, a comma or a space where there is one, anywhere else where not."""
+    while start < end:
+        stop = end
+        while (tokens := count_tokens([text[start:stop]])[0]) > budget:
+            stop = start + max(1, int((stop - start) * budget / tokens * 0.95))
+        if stop < end:
+            window = text[start:stop]
+            for marks in ("\n", "；;", "，,、", " \t"):
+                cut = max(window.rfind(mark) for mark in marks)
+                if cut > len(window) // 2:
+                    stop = start + cut + 1
+                    break
+        trimmed = trim(text, start, stop)
+        if trimmed[0] < trimmed[1]:
+            yield trimmed
+        start = stop
+
+
+def _pack(pieces: Iterable[_Piece], budget: int, text: str) -> Iterator[list[_Piece]]:
+    """Group pieces: each section on its own, small neighbouring ones together, long ones in even parts."""
+    smallest = int(budget * SMALLEST_SHARE)
+    pending: list[_Piece] = []
+    for section in _runs(pieces):
+        size = _size(section)
+        if pending and _size(pending) + size > budget:
+            yield pending
+            pending = []
+        if size > budget:
+            *whole, pending = _even_parts(pending + section, budget)
+            yield from whole
+        else:
+            pending = pending + section
+        if _size(pending) >= smallest:
+            yield pending
+            pending = []
+    if pending:
+        yield pending
+
+
+def _windows(pieces: list[_Piece], tokens: int) -> Iterator[tuple[int, int]]:
+    if not tokens:
+        yield pieces[0].start, pieces[-1].end
+        return
+    for part in _even_parts(pieces, tokens):
+        yield part[0].start, part[-1].end
+
+
+def _runs(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    run: list[_Piece] = []
+    for piece in pieces:
+        if run and piece.section != run[-1].section:
+            yield run
+            run = []
+        run.append(piece)
+    if run:
+        yield run
+
+
+def _even_parts(pieces: list[_Piece], budget: int) -> list[list[_Piece]]:
+    """Cut a long run into parts of about equal size, so that no small remainder is left at its end."""
+    total = _size(pieces)
+    target = total / -(-total // budget)
+    parts: list[list[_Piece]] = [[]]
+    filled = 0
+    for piece in pieces:
+        over = filled + piece.tokens > budget
+        if parts[-1] and (over or filled + piece.tokens / 2 > target):
+            parts.append([])
+            filled = 0
+        parts[-1].append(piece)
+        filled += piece.tokens
+    return parts
+
+
+def _size(pieces: list[_Piece]) -> int:
+    return sum(piece.tokens for piece in pieces)

@@ -1,0 +1,114 @@
+"""The rows of an index: one per window, of which the first of each passage carries the passage.
+
+Every row has what a search filters by and one vector; the rows of a passage's other windows leave text, section and
+boxes empty, so that nothing is stored twice and one atomic write replaces a whole document.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from embedding_backend import EmbeddingModel, Vectors
+from pincite.chunking import Chunk
+from pincite.document import Document
+from pincite.lexical import lexical_form
+from pincite.passage import DocumentReference
+
+_METADATA_KEY = b"pincite"
+_VERSION = 1
+_BOX_NUMBERS = 5
+
+
+def schema(model: EmbeddingModel) -> pa.Schema:
+    """Return the columns; the schema's metadata remembers the model."""
+    remembered = {"version": _VERSION, "model": asdict(model)}
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("passage_id", pa.string(), nullable=False),
+            pa.field("document_id", pa.string(), nullable=False),
+            pa.field("path", pa.string(), nullable=False),
+            pa.field("media_type", pa.string(), nullable=False),
+            pa.field("ordinal", pa.int32(), nullable=False),
+            pa.field("window", pa.int32(), nullable=False),
+            pa.field("window_start", pa.int32(), nullable=False),
+            pa.field("window_end", pa.int32(), nullable=False),
+            pa.field("vector", pa.list_(pa.float16(), model.dimensions), nullable=False),
+            pa.field("title", pa.string()),
+            pa.field("start", pa.int32()),
+            pa.field("end", pa.int32()),
+            pa.field("text", pa.string()),
+            pa.field("lexical", pa.string()),
+            pa.field("section", pa.string()),
+            # the white space between this passage and the next, so that neighbours can be joined verbatim
+            pa.field("gap", pa.string()),
+            pa.field("pages", pa.list_(pa.int32())),
+            # where each of the pages begins in the document's text
+            pa.field("page_starts", pa.list_(pa.int32())),
+            pa.field("page_labels", pa.list_(pa.string())),
+            # page x0 y0 x1 y1, box after box
+            pa.field("boxes", pa.list_(pa.float32())),
+        ],
+        metadata={_METADATA_KEY: json.dumps(remembered).encode()},
+    )
+
+
+def remembered_model(stored: pa.Schema) -> EmbeddingModel | None:
+    """Return the model an index was built with, or None where its layout is of another version of Pincite."""
+    remembered = json.loads((stored.metadata or {}).get(_METADATA_KEY, b"{}"))
+    if remembered.get("version") != _VERSION:
+        return None
+    return EmbeddingModel(**remembered["model"])
+
+
+def rows(
+    columns: pa.Schema, reference: DocumentReference, document: Document, chunks: Sequence[Chunk], vectors: list[Vectors]
+) -> pa.Table:
+    """Return a document's rows; `vectors` holds (windows, dimensions) per chunk."""
+    pages = {page.number: page for page in document.pages}
+    nexts = [*(chunk.start for chunk in chunks[1:]), len(document.text)]
+    records: list[dict[str, Any]] = []
+    for ordinal, chunk in enumerate(chunks):
+        passage_id = f"{reference.id}:{ordinal}"
+        for window, (start, end) in enumerate(chunk.windows):
+            record: dict[str, Any] = {
+                "id": f"{passage_id}:{window}",
+                "passage_id": passage_id,
+                "document_id": reference.id,
+                "path": reference.path,
+                "media_type": document.media_type,
+                "ordinal": ordinal,
+                "window": window,
+                "window_start": start,
+                "window_end": end,
+            }
+            if window == 0:
+                text = document.text[chunk.start : chunk.end]
+                record |= {
+                    "title": reference.title,
+                    "start": chunk.start,
+                    "end": chunk.end,
+                    "text": text,
+                    "lexical": lexical_form(chunk.context + text),
+                    "section": chunk.section,
+                    "gap": document.text[chunk.end : nexts[ordinal]],
+                    "pages": list(chunk.pages),
+                    "page_starts": [pages[number].start for number in chunk.pages],
+                    "page_labels": [pages[number].label for number in chunk.pages],
+                    "boxes": [number for box in chunk.boxes for number in box],
+                }
+            records.append(record)
+    table = pa.Table.from_pylist(records, schema=pa.schema([f for f in columns if f.name != "vector"]))
+    return table.add_column(columns.get_field_index("vector"), columns.field("vector"), _column(vectors, columns)).cast(
+        columns
+    )
+
+
+def _column(vectors: list[Vectors], columns: pa.Schema) -> pa.FixedSizeListArray:
+    kind = columns.field("vector").type
+    flat = np.concatenate([*vectors, np.empty((0, kind.list_size), np.float32)]).astype(np.float16)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), kind.list_size)

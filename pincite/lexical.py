@@ -1,0 +1,74 @@
+"""Words as they are compared: the form of a text in which a term is found by looking for it.
+
+Both sides pass through `lexical_form`: compatibility characters and letter case unified, everything that is neither a
+letter nor a digit a single space, a space at both ends. A word then is found as " word ", the beginning of one as
+" word", and a run of Hanzi or kana, which knows no spaces, by its bigrams.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+# Letters, digits and the marks that belong to letters (Arabic, Hindi and Thai vowels) stay.
+_NOT_WORD = re.compile(r"[^\w\u0300-\u036f\u0590-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff\u0e31-\u0e4e]+|_")
+_NO_SPACES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_UNSPACED_RUN = re.compile(f"[{_NO_SPACES}]+")
+# Where a word of one kind touches one of the other ("2024年", "API密钥"), they are two words.
+_SEAM = re.compile(f"(?<=[{_NO_SPACES}])(?=[^{_NO_SPACES}\\s])|(?<=[^{_NO_SPACES}\\s])(?=[{_NO_SPACES}])")
+
+# What a question says without asking for it: question words, auxiliaries, articles.
+_EMPTY_WORDS = frozenset(
+    "a an and are as at be by can did do does for from had has have how i in is it its many may much must of on or our "
+    "s shall should t that the their there these they this those to under was we were what when where which who whom "
+    "whose why will with would you your please tell me about any if".split()
+)
+_EMPTY_PHRASES = re.compile(
+    "是什么|什么时候|什么|哪一个|哪一年|哪一|哪些|哪个|哪位|哪里|哪儿|哪年|哪|谁|如何|怎么样|怎样|怎么|为什么|为何|何时|何地|何处|何人|"
+    "多少|多久|多长|几个|几|请问|是否|能否|可否|吗|呢|的|了|是|在|被|把|和|与|及|或|有|由|于|对|中|為什麼|什麼|哪裡|哪個|"
+    "誰|多少|怎麼|嗎|與|對|於|時候|请|请说明|根据|关于|应当|应该|可以"
+)
+# Endings that rarely change what an English word means; the stem must keep this many letters.
+_ENDINGS = ("ations", "ation", "ments", "ment", "ings", "ing", "ied", "ies", "ers", "ed", "es", "er", "ly", "s", "e", "y")
+_SHORTEST_STEM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Something a question names; `needle` is what to look for in a lexical form, `loose` a weaker trace or empty."""
+
+    needle: str
+    loose: str
+
+    def found_in(self, lexical: str) -> float:
+        """Return 1 where the term stands, 0.8 where a word of its stem does, else 0."""
+        if self.needle in lexical:
+            return 1.0
+        return 0.8 if self.loose and self.loose in lexical else 0.0
+
+
+def lexical_form(text: str) -> str:
+    """Return the text in the form in which terms are looked for."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return f" {_SEAM.sub(' ', _NOT_WORD.sub(' ', folded)).strip()} "
+
+
+def question_terms(question: str) -> tuple[Term, ...]:
+    """Return what the question names, each term once, in order; empty for a question of empty words only."""
+    lexical = lexical_form(question)
+    terms: dict[str, Term] = {}
+    for word in _UNSPACED_RUN.sub(lambda run: f" {_EMPTY_PHRASES.sub(' ', run[0])} ", lexical).split():
+        if _UNSPACED_RUN.match(word):
+            for i in range(max(1, len(word) - 1)):
+                terms.setdefault(word[i : i + 2], Term(word[i : i + 2], ""))
+        elif word not in _EMPTY_WORDS:
+            terms.setdefault(word, Term(f" {word} ", _stem(word)))
+    return tuple(terms.values())
+
+
+def _stem(word: str) -> str:
+    if not word.isascii() or not word.isalpha():
+        return ""
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
+            return f" {word[: -len(ending)]}"
+    return f" {word}" if len(word) > _SHORTEST_STEM else ""

@@ -1,0 +1,5 @@
+"""Questions to cited passages."""
+
+from pincite.search.retrieval import LONGEST_QUESTION, MOST_PASSAGES, check, search
+
+__all__ = ["LONGEST_QUESTION", "MOST_PASSAGES", "check", "search"]

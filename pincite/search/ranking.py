@@ -1,0 +1,58 @@
+"""How the evidence of vectors and of words becomes one score.
+
+The vectors' similarity is measured in the model's own spread of unrelated similarities. The words count by how much of
+the question they cover, weighted by rarity: a passage that holds none of a Chinese question's words because it is
+English loses nothing but that. Fusing the two lists by rank instead trusts the lists equally, and across languages the
+lexical one is noise (docs/decisions/search.md has the measurements of both).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from embedding_backend import EmbeddingModel
+from pincite.lexical import Term
+
+# Full cover is worth this many spreads of similarity.
+COVER_WEIGHT = 4.0
+# Evidence to probability, fitted on judged questions in two languages: `benchmarks/calibration.py`.
+_SLOPE = 1.0
+_MIDDLE = 6.0
+# Below this score a passage answers nothing.
+FLOOR = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedTerm:
+    """A term of the question and its rarity in the collection, between 0 (everywhere) and 1 (nowhere in the sample)."""
+
+    term: Term
+    weight: float
+
+
+def weigh(terms: Sequence[Term], sample: Sequence[str]) -> list[WeightedTerm]:
+    """Return the terms with their inverse document frequency, estimated on a sample of passages."""
+    highest = math.log(1 + len(sample) / 0.5)
+    weighted = []
+    for term in terms:
+        frequency = sum(term.needle in lexical for lexical in sample)
+        weighted.append(WeightedTerm(term, math.log(1 + (len(sample) - frequency) / (frequency + 0.5)) / highest))
+    return weighted
+
+
+def cover(terms: Sequence[WeightedTerm], lexical: str) -> float:
+    """Return the share of the question's weight that a passage holds, in [0, 1]."""
+    total = sum(weighted.weight for weighted in terms)
+    if not total:
+        return 0.0
+    return sum(weighted.weight * weighted.term.found_in(lexical) for weighted in terms) / total
+
+
+def evidence(model: EmbeddingModel, similarity: float, covered: float) -> float:
+    """Return the fused evidence for a passage, in spreads of unrelated similarity."""
+    return (similarity - model.unrelated) / model.spread + COVER_WEIGHT * covered
+
+
+def probability(fused: float) -> float:
+    """Return the score in [0, 1]: how probable it is that a passage with this evidence answers."""
+    return 1 / (1 + math.exp(-_SLOPE * (fused - _MIDDLE)))

@@ -1,0 +1,194 @@
+"""A question to cited passages: by meaning and by words, fused, neighbours joined, the evidence marked."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from embedding_backend import BackendFailure, Embedder, Vectors
+from pincite.document import Box
+from pincite.errors import BackendError, EmptyQuestion, InvalidResultCount, QuestionTooLong
+from pincite.index import Hit, Index
+from pincite.lexical import question_terms
+from pincite.passage import DocumentReference, NothingFound, Passage, SearchFilter, SearchResult
+from pincite.search.marking import marks
+from pincite.search.ranking import FLOOR, WeightedTerm, cover, evidence, probability, weigh
+
+LONGEST_QUESTION = 8_000
+MOST_PASSAGES = 100
+# Windows looked at by meaning and passages by words; a passage has several windows.
+_NEAREST_WINDOWS = 200
+_WITH_WORDS = 50
+# Neighbours are joined up to this many: more would be a page, not a passage.
+_MOST_JOINED = 2
+# Words sent to the full-text index; a pasted page is searched by its rarest words.
+_MOST_TERMS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    passage_id: str
+    fused: float
+    best: Hit
+
+
+async def search(
+    index: Index,
+    embedder: Embedder,
+    question: str,
+    *,
+    k: int = 5,
+    where: SearchFilter | None = None,
+    knowledge_base_id: str = "",
+) -> SearchResult:
+    """Return the `k` best passages for a question, or why there is none.
+
+    Raises EmptyQuestion, QuestionTooLong, InvalidResultCount and BackendError.
+    """
+    question = check(question, k)
+    started = time.perf_counter()
+    try:
+        vector = (await embedder.embed_queries([question]))[0]
+    except BackendFailure as failure:
+        raise BackendError(str(failure)) from failure
+    embedded = time.perf_counter()
+    terms = weigh(question_terms(question), await index.sample())
+    candidates = await _candidates(index, vector, terms, where)
+    passages = await _passages(index, candidates, terms, k, knowledge_base_id)
+    why = None if passages else await _why(index, candidates, where)
+    timings = {"embed": (embedded - started) * 1e3, "search": (time.perf_counter() - embedded) * 1e3}
+    return SearchResult(question, tuple(passages), why, timings)
+
+
+def check(question: str, k: int) -> str:
+    """Return the question without the white space around it, or say what is wrong with it or with `k`."""
+    question = question.strip()
+    if not question:
+        raise EmptyQuestion("the question is empty; ask something")
+    if len(question) > LONGEST_QUESTION:
+        raise QuestionTooLong(
+            f"the question has {len(question):,} characters, more than {LONGEST_QUESTION:,}; "
+            "ask a shorter one, or add the text as a document"
+        )
+    if not 1 <= k <= MOST_PASSAGES:
+        raise InvalidResultCount(f"k is {k}; it must be between 1 and {MOST_PASSAGES}")
+    return question
+
+
+async def _candidates(
+    index: Index, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None
+) -> list[_Candidate]:
+    """Return what either side found, with the evidence of both, best first."""
+    best: dict[str, Hit] = {}
+    _keep_best(best, await index.nearest(vector, _NEAREST_WINDOWS, where))
+    heaviest = sorted(terms, key=lambda weighted: -weighted.weight)[:_MOST_TERMS]
+    if heaviest:
+        words = " ".join(weighted.term.needle for weighted in heaviest)
+        by_words_only = [i for i in await index.with_words(words, _WITH_WORDS, where) if i not in best]
+        if by_words_only:
+            _keep_best(best, await index.windows_of(by_words_only, vector))
+    if not best:
+        return []
+    lexical = await index.lexical_forms(list(best))
+    candidates = [
+        _Candidate(i, evidence(index.model, hit.similarity, cover(terms, lexical[i])), hit)
+        for i, hit in best.items()
+        if i in lexical
+    ]
+    return sorted(candidates, key=lambda candidate: (-candidate.fused, candidate.passage_id))
+
+
+def _keep_best(best: dict[str, Hit], hits: Sequence[Hit]) -> None:
+    for hit in hits:
+        if hit.passage_id not in best or hit.similarity > best[hit.passage_id].similarity:
+            best[hit.passage_id] = hit
+
+
+async def _passages(
+    index: Index, candidates: Sequence[_Candidate], terms: Sequence[WeightedTerm], k: int, knowledge_base_id: str
+) -> list[Passage]:
+    relevant = [candidate for candidate in candidates if probability(candidate.fused) >= FLOOR]
+    groups = _join_neighbours(relevant, k)
+    if not groups:
+        return []
+    rows = await index.passages([member.passage_id for group in groups for member in group])
+    return [
+        _passage(group, rows, terms, knowledge_base_id)
+        for group in groups
+        if all(member.passage_id in rows for member in group)
+    ]
+
+
+def _join_neighbours(candidates: Sequence[_Candidate], k: int) -> list[list[_Candidate]]:
+    """Return up to `k` groups, best first; a candidate next to a group's passages joins it and takes no place."""
+    groups: list[list[_Candidate]] = []
+    places: dict[tuple[str, int], list[_Candidate]] = {}
+    for candidate in candidates:
+        document, ordinal = _place(candidate)
+        beside = [places.get((document, ordinal + step)) for step in (-1, 1)]
+        group = next((g for g in beside if g is not None and len(g) < _MOST_JOINED), None)
+        if group is None:
+            if len(groups) == k:
+                break
+            group = []
+            groups.append(group)
+        group.append(candidate)
+        places[document, ordinal] = group
+    return groups
+
+
+def _place(candidate: _Candidate) -> tuple[str, int]:
+    document, _, ordinal = candidate.passage_id.rpartition(":")
+    return document, int(ordinal)
+
+
+def _passage(
+    group: list[_Candidate], rows: Mapping[str, dict[str, Any]], terms: Sequence[WeightedTerm], knowledge_base_id: str
+) -> Passage:
+    """Return the passage of a group: its members' texts with the white space between them, cited where it is best."""
+    best = group[0]
+    members = [rows[member.passage_id] for member in sorted(group, key=_place)]
+    first, last = members[0], members[-1]
+    text = "".join(member["text"] + member["gap"] for member in members[:-1]) + last["text"]
+    pages: dict[int, tuple[int, str | None]] = {}
+    for member in members:
+        for number, start, label in zip(member["pages"], member["page_starts"], member["page_labels"], strict=True):
+            pages[number] = (start, label)
+    middle = (best.best.start + best.best.end) // 2
+    page = next((number for number in sorted(pages, reverse=True) if pages[number][0] <= middle), None)
+    boxes = [Box(int(b[0]), *b[1:]) for member in members for b in _fives(member["boxes"])]
+    window = (best.best.start - first["start"], best.best.end - first["start"])
+    return Passage(
+        id=best.passage_id,
+        knowledge_base_id=knowledge_base_id,
+        document=DocumentReference(first["document_id"], first["title"], first["path"]),
+        ordinal=first["ordinal"],
+        start=first["start"],
+        end=last["end"],
+        text=text,
+        section=rows[best.passage_id]["section"],
+        page=page,
+        page_label=pages[page][1] if page is not None else None,
+        pages=tuple(sorted(pages)),
+        boxes=tuple(boxes),
+        marks=marks(text, terms, window),
+        score=probability(best.fused),
+    )
+
+
+def _fives(numbers: Sequence[float]) -> list[tuple[float, float, float, float, float]]:
+    return list(zip(*[iter(numbers)] * 5, strict=True))
+
+
+async def _why(index: Index, candidates: Sequence[_Candidate], where: SearchFilter | None) -> NothingFound:
+    if candidates:
+        best = probability(candidates[0].fused)
+        return NothingFound(
+            "below_floor",
+            f"nothing relevant found: the best passage scores {best:.2f}, below {FLOOR:.2f}; ask in other words, or add "
+            "the document that answers this",
+            best,
+        )
+    if await index.count():
+        return NothingFound("filtered_out", "no passage passes the filter; widen it")
+    return NothingFound("empty_knowledge_base", "the knowledge base holds no passages yet; add documents first")

@@ -1,0 +1,44 @@
+"""Where sentences begin and end, in any of the languages a document may mix."""
+
+import re
+from collections.abc import Iterator
+
+import sentencex
+
+# Hanzi, kana and fullwidth forms: enough of them and the Chinese rules cut better than the English ones.
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]")
+# A terminator at the end of a visual line whose next line starts anew, which the rules above take for an abbreviation.
+_CLAUSE_END = re.compile(r"[;；:：]\s*\n")
+
+
+def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """Yield the sentences of `text[start:end]` as ranges of `text`, without the white space around them.
+
+    Together the ranges cover every character that is not white space.
+    """
+    piece = text[start:end]
+    language = "zh" if len(_CJK.findall(piece)) * 4 > len(piece) else "en"
+    position = start
+    for sentence in sentencex.segment(language, piece):
+        for begin, stop in _clauses(text, position, position + len(sentence)):
+            trimmed = trim(text, begin, stop)
+            if trimmed[0] < trimmed[1]:
+                yield trimmed
+        position += len(sentence)
+
+
+def trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the range without the white space at its two ends; an empty range where there is nothing else."""
+    piece = text[start:end]
+    stripped = piece.strip()
+    if not stripped:
+        return start, start
+    begin = start + len(piece) - len(piece.lstrip())
+    return begin, begin + len(stripped)
+
+
+def _clauses(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for match in _CLAUSE_END.finditer(text, start, end):
+        yield start, match.end()
+        start = match.end()
+    yield start, end
