@@ -12,6 +12,9 @@ from pincite.parsing.text_piece import Piece
 # Gaps in font sizes: between cells of a row, and between what still is one word.
 _CELL_GAP = 1.0
 _GLUED = 0.18
+# In a column of fewer lines nothing tells a full line from a short one.
+_ROWS_THAT_MEASURE = 3
+_COLUMNS_OF_FIGURES = 3
 
 _BULLET = re.compile(r"[•●○◦▪■□◆◇➢➤✓✔‣⁃·\uf0a7\uf0b7\uf0fc\uf0d8*–—-]$")
 _LABEL = re.compile(
@@ -90,13 +93,35 @@ def blocks_of(column: Column) -> list[Block]:
 
 
 def _blocks_of_table(table: Piece) -> Iterator[Block]:
-    for cells in table.cells or ():
-        lines = []
-        for cell in cells:
-            in_cell = [Line(row.pieces) for row in rows_of(cell)]
-            in_cell[0].lead = "\t"
-            lines += in_cell
-        yield Block(Kind.TABLE_ROW, lines)
+    for row in table.cells or ():
+        for cells in _unmerged(row):
+            lines = []
+            for cell in cells:
+                in_cell = [Line(line.pieces) for line in rows_of(cell)]
+                in_cell[0].lead = "\t"
+                lines += in_cell
+            yield Block(Kind.TABLE_ROW, lines)
+
+
+def _unmerged(cells: Sequence[Sequence[Piece]]) -> list[list[list[Piece]]]:
+    """Return the rows between two rules: several, where the same number of figures stands in nearly every cell."""
+    whole = [[list(cell) for cell in cells]]
+    if len(cells) < _COLUMNS_OF_FIGURES:
+        return whole
+    lines = [rows_of(cell) for cell in cells]
+    count = max(len(rows) for rows in lines)
+    even = sum(len(rows) == count for rows in lines)
+    figures = sum(any(c.isdigit() for p in row.pieces for c in p.text) for rows in lines for row in rows)
+    if count < 2 or even < 0.8 * len(cells) or figures < 0.5 * sum(len(rows) for rows in lines):
+        return whole
+    of_cell = {id(piece): i for i, cell in enumerate(cells) for piece in cell}
+    separate = []
+    for row in rows_of([piece for cell in cells for piece in cell]):
+        found: dict[int, list[Piece]] = {}
+        for piece in row.pieces:
+            found.setdefault(of_cell[id(piece)], []).append(piece)
+        separate.append([found[i] for i in sorted(found)])
+    return separate
 
 
 def _blocks_of_text(pieces: Sequence[Piece]) -> list[Block]:
@@ -125,7 +150,7 @@ def _blocks_of_text(pieces: Sequence[Piece]) -> list[Block]:
         else:
             blocks.append(Block(Kind.PROSE, [line], begins_indented=measure.is_indented(row)))
             open_rows = [row]
-        blocks[-1].ends_full = measure.is_full(row)
+        blocks[-1].ends_full = len(rows) >= _ROWS_THAT_MEASURE and measure.is_full(row)
     return blocks
 
 

@@ -3,17 +3,18 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 import pymupdf
 
 from pincite.document import Document, ParseWarning, Section
 from pincite.errors import CorruptDocument, EmptyDocument, EncryptedDocument
-from pincite.parsing.document_assembly import Assembly, PageLayout, SetLine, join_blocks
+from pincite.parsing.document_assembly import Assembly, PageLayout, join_blocks
+from pincite.parsing.naming import shown_name
 from pincite.parsing.paragraphs import Block, Kind, Line, blocks_of
 from pincite.parsing.pdf_furniture import set_apart_furniture
 from pincite.parsing.pdf_outline import read_outline, sections_of_outline, with_headings_between
 from pincite.parsing.pdf_text import PageContent, read_content
+from pincite.parsing.pdf_title import document_title
 from pincite.parsing.reading_order import Row, columns_of
 from pincite.parsing.ruled_tables import gather_tables
 from pincite.parsing.typographic_headings import headings_by_type
@@ -29,12 +30,8 @@ _PAGES_PER_ENTRY = 4
 # MuPDF reports damage by exceptions of its own, by RuntimeError and by ValueError, depending on the layer.
 MUPDF_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, pymupdf.mupdf.FzErrorBase)
 
-# Titles that a program wrote, not a person.
-_NO_TITLE = re.compile(
-    r"^(?:microsoft (?:word|powerpoint|excel)|untitled|无标题|document\d*$|slide 1$|print)"
-    r"|\.(?:docx?|xlsx?|pptx?|pdf|indd|tex|dvi|rtf|txt|qxd|fm)$",
-    re.IGNORECASE,
-)
+# What MuPDF says of a page whose content it could read only in part.
+_DAMAGE = re.compile(r"syntax error|zlib error|read error|cannot (?:load|draw|find|decode)")
 
 
 @dataclass(slots=True)
@@ -62,13 +59,16 @@ def parse_pdf(data: bytes, name: str) -> Document:
             assembly.add(layout, after)
             layout = after
         if sum(w.code == "page_failed" for w in warnings) == pdf.page_count:
-            raise CorruptDocument(f"{name}: none of its {pdf.page_count} pages can be read; export the file again.")
+            raise CorruptDocument(
+                f"{shown_name(name)}: none of its {pdf.page_count} pages can be read; export the file again."
+            )
+        sections = _sections(pdf, assembly)
         return Document(
-            title=_title(pdf, assembly.lines, assembly.text, name),
+            title=document_title((pdf.metadata or {}).get("title"), assembly, name),
             media_type=MEDIA_TYPE,
             text=assembly.text,
             pages=tuple(assembly.pages),
-            sections=tuple(_sections(pdf, assembly)),
+            sections=tuple(sections),
             blocks=tuple(assembly.blocks),
             warnings=tuple(warnings),
         )
@@ -76,6 +76,7 @@ def parse_pdf(data: bytes, name: str) -> Document:
 
 def open_pdf(data: bytes, name: str) -> pymupdf.Document:
     """Open a PDF that has pages and needs no password; raise the DocumentError that says why not."""
+    name = shown_name(name)
     pymupdf.TOOLS.mupdf_display_errors(False)
     pymupdf.TOOLS.mupdf_display_warnings(False)
     if not data:
@@ -127,12 +128,16 @@ def _furniture(row: Row) -> Block:
 
 def _read_page(pdf: pymupdf.Document, index: int, labelled: bool, warnings: list[ParseWarning]) -> _RawPage:
     number = index + 1
+    pymupdf.TOOLS.reset_mupdf_warnings()
     try:
         page = pdf.load_page(index)
         label = _decoded_label(page.get_label()) if labelled else None
         raw = _RawPage(number, label or None, page.rect.width, page.rect.height, read_content(page))
         if not raw.content.groups:
             warnings.append(_page_without_text(page, number))
+        elif _DAMAGE.search(pymupdf.TOOLS.mupdf_warnings()):
+            message = f"page {number} is damaged; some of its text may be missing"
+            warnings.append(ParseWarning("page_damaged", message, number))
     except MUPDF_ERRORS:
         warnings.append(ParseWarning("page_failed", f"page {number} cannot be read; it is damaged", number))
         return _RawPage(number, None, 0.0, 0.0, PageContent([], []))
@@ -168,19 +173,3 @@ def _sections(pdf: pymupdf.Document, assembly: Assembly) -> list[Section]:
     if len(outline) * _PAGES_PER_ENTRY >= len(assembly.pages):
         return outline
     return with_headings_between(outline, headings_by_type(text, assembly.lines))
-
-
-def _title(pdf: pymupdf.Document, lines: list[SetLine], text: str, name: str) -> str:
-    """Return the title by metadata, else the largest type of page 1, else the file's name."""
-    title = " ".join((pdf.metadata or {}).get("title", "").split())
-    if title and len(title) > 3 and not _NO_TITLE.search(title):
-        return title
-    first = [line for line in lines if line.page == 1 and line.kind is Kind.PROSE]
-    if first:
-        largest = max(line.size for line in first)
-        ordinary = sorted(line.size for line in first)[len(first) // 2]
-        chosen = [line for line in first if line.size >= 0.95 * largest]
-        title = " ".join(" ".join(text[line.start : line.end].split()) for line in chosen)
-        if largest > 1.15 * ordinary and 3 < len(title) <= 200 and any(c.isalpha() for c in title):
-            return title
-    return PurePosixPath(name).stem or name

@@ -59,7 +59,7 @@ def headings_by_type(text: str, lines: Sequence[SetLine]) -> list[Section]:
     bold_body = 2 * sum(line.bold_until - line.start for line in lines) > sum(line.end - line.start for line in lines)
     contents = _contents_pages(text, lines)
     found = []
-    for block in _blocks(lines):
+    for block in prose_blocks(lines):
         heading = _heading(text, block, body, bold_body=bold_body)
         # The first line of a filing ("Exhibit 10.1") names all of it.
         if heading is not None and heading.page not in contents and (heading.start or heading.rank != PART_RANK):
@@ -68,7 +68,8 @@ def headings_by_type(text: str, lines: Sequence[SetLine]) -> list[Section]:
     return _levelled(_with_titles(found, text), body)
 
 
-def _blocks(lines: Iterable[SetLine]) -> Iterator[list[SetLine]]:
+def prose_blocks(lines: Iterable[SetLine]) -> Iterator[list[SetLine]]:
+    """Yield the lines of each block of running text."""
     block: list[SetLine] = []
     for line in lines:
         if line.opens_block and block:
