@@ -89,7 +89,7 @@ class DocumentIndexer:
         model = self._embedder.model
         return (
             f"parser {PARSER_VERSION}, chunking {CHUNKING_VERSION}, {self._max_tokens(settings)} tokens, "
-            f"{model.id} {model.dimensions} {model.scheme}"
+            f"windows of {model.window_tokens}, {model.id} {model.dimensions} {model.scheme}"
         )
 
     async def parse(self, key: DocumentKey, sha256: str) -> Document:
@@ -114,9 +114,12 @@ class DocumentIndexer:
             UnknownDocument: someone removed it meanwhile.
         """
         removals = self._removals[key.document_id]
-        max_tokens = self._max_tokens(target.settings)
         chunks = await asyncio.to_thread(
-            chunk, document, max_tokens=max_tokens, count_tokens=self._embedder.count_tokens
+            chunk,
+            document,
+            max_tokens=self._max_tokens(target.settings),
+            count_tokens=self._embedder.count_tokens,
+            window_tokens=self._embedder.model.window_tokens,
         )
         record = _record(key, content, document)
         record = replace(record, passages=len(chunks), recipe=self.recipe(target.settings))

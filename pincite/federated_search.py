@@ -7,7 +7,7 @@ from embedding_backend import Embedder, EmbeddingModel, PassageText, Vectors
 from pincite.generations import Generations
 from pincite.passage import NothingFound, SearchFilter, SearchResult
 from pincite.records import KnowledgeBase
-from pincite.search import search
+from pincite.search import check, search
 
 NO_KNOWLEDGE_BASE = "There is no knowledge base to search yet; add documents to one first."
 
@@ -28,6 +28,7 @@ async def search_knowledge_bases(
         IndexMismatch: a knowledge base was indexed with another embedding model.
     """
     count = k if k is not None else max((kb.settings.top_k for kb in knowledge_bases), default=1)
+    check(question, count)
     once = _QuestionEmbeddedOnce(embedder)
 
     async def ask(kb: KnowledgeBase) -> SearchResult:

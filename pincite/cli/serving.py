@@ -41,7 +41,7 @@ def mcp() -> int:
 
 async def _serve(settings: "Settings") -> int:
     from http_server.app import create_app
-    from mcp_server.http import streamable_http_app
+    from mcp_server.server import streamable_http_app
     from pincite.workspace import Workspace
 
     with _bind(settings) as listener:
@@ -57,7 +57,7 @@ async def _serve(settings: "Settings") -> int:
 
 
 async def _mcp(settings: "Settings") -> int:
-    from mcp_server.stdio import run_stdio
+    from mcp_server.server import run_stdio
     from pincite.workspace import Workspace
 
     async with Workspace(settings, read_only=True) as workspace:
