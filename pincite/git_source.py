@@ -38,6 +38,7 @@ _CAUSES = (
     ("permission denied", "access was denied; check the SSH key of this server's user"),
     ("host key verification failed", "the host's SSH key is unknown; connect once by hand to accept it"),
     ("not found", "there is no such repository"),
+    ("does not appear to be a git repository", "there is no such repository"),
     ("does not exist", "there is no such repository"),
     ("redirect", "it redirects elsewhere; give the final URL"),
     ("file size limit", "it is too large to clone"),

@@ -140,7 +140,13 @@ def _chinese(count: int, digits: str = "零一二三四五六七八九", units: 
             pending_zero = False
         elif out:
             pending_zero = True
-    return out.removeprefix(digits[1]) if out.startswith(digits[1] + units[2]) else out
+    return out
+
+
+def _chinese_counting(count: int) -> str:
+    """Ten is 十 rather than 一十."""
+    written = _chinese(count)
+    return written.removeprefix("一") if 10 <= count < 20 else written
 
 
 def _digits(alphabet: str) -> Callable[[int], str]:
@@ -164,12 +170,12 @@ _FORMATS: dict[str, Callable[[int], str]] = {
     "lowerLetter": _letters,
     "ordinal": _ordinal,
     "none": lambda count: "",
-    "chineseCounting": _chinese,
-    "chineseCountingThousand": _chinese,
-    "taiwaneseCounting": _chinese,
-    "taiwaneseCountingThousand": _chinese,
-    "japaneseCounting": _chinese,
-    "koreanCounting": _chinese,
+    "chineseCounting": _chinese_counting,
+    "chineseCountingThousand": _chinese_counting,
+    "taiwaneseCounting": _chinese_counting,
+    "taiwaneseCountingThousand": _chinese_counting,
+    "japaneseCounting": _chinese_counting,
+    "koreanCounting": _chinese_counting,
     "ideographDigital": _digits("〇一二三四五六七八九"),
     "taiwaneseDigital": _digits("〇一二三四五六七八九"),
     "japaneseDigitalTenThousand": _digits("〇一二三四五六七八九"),

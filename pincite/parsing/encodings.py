@@ -50,7 +50,7 @@ def decode(data: bytes, declared: str | None = None) -> Decoded:
     if declared and (fitting := _strictly(data, declared)) is not None:
         return fitting
     utf8 = _strictly(data, "utf-8")
-    if b"\x00" in data and (utf16 := _utf16_without_mark(data, 0.2 if utf8 else 0.03)) is not None:
+    if b"\x00" in data and (utf16 := _utf16_without_mark(data, 0.4 if utf8 else 0.03)) is not None:
         return utf16
     if utf8 is not None:
         return _strictly(data, "iso2022_jp") or utf8 if b"\x1b$" in data else utf8

@@ -57,7 +57,8 @@ def test_undecodable_bytes_are_a_warning() -> None:
 
 def test_articles_of_a_chinese_text_are_sections_and_its_contents_list_is_not() -> None:
     document = plain(
-        "目录\n\n第一章 总则\n\n第二章 付款\n\n第一章 总则\n\n第一条 为了保护双方的权益，制定本合同。\n\n第二章 付款\n\n第二条 甲方应付款。"
+        "目录\n\n第一章 总则\n\n第二章 付款\n\n第一章 总则\n\n第一条 为了保护双方的权益，制定本合同。\n\n"
+        "第二章 付款\n\n第二条 甲方应付款。"
     )
     assert sections(document) == [(1, "第一章 总则"), (2, "第一条"), (1, "第二章 付款"), (2, "第二条")]
     assert document.text[document.sections[1].start :].startswith("第一条 为了")
