@@ -15,7 +15,6 @@ from pincite import records
 from pincite.document_codec import StoredDocument
 from pincite.errors import (
     InvalidRequest,
-    InvalidSource,
     NotAuthenticated,
     NotPermitted,
     Overloaded,
@@ -64,9 +63,7 @@ async def list_documents(kb: str, caller: Caller, workspace: ServedWorkspace) ->
     "/knowledge-bases/{kb}/documents",
     status_code=202,
     openapi_extra={"requestBody": _ADD_BODY},
-    responses=documented(
-        InvalidRequest, InvalidSource, NotAuthenticated, NotPermitted, Overloaded, UnknownKnowledgeBase
-    ),
+    responses=documented(InvalidRequest, NotAuthenticated, NotPermitted, Overloaded, UnknownKnowledgeBase),
 )
 async def add_documents(
     kb: str, request: Request, caller: Caller, workspace: ServedWorkspace, response: Response

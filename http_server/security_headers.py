@@ -20,20 +20,21 @@ def page_policy(nonce: str, frame_ancestors: str) -> str:
     """Return the Content-Security-Policy of a viewer page.
 
     Only its own inline script and style run; `style` attributes hold the positions of words, which are numbers;
-    pictures come from this server. `frame_ancestors` are the sources that may frame the page.
+    pictures come from this server. `frame_ancestors` are the sources that may frame the page; "*" leaves the directive
+    out, because a browser takes it to mean network addresses only, and desktop chat clients have others.
     """
-    return "; ".join(
-        (
-            "default-src 'none'",
-            "img-src 'self' data:",
-            f"script-src 'nonce-{nonce}'",
-            f"style-src 'nonce-{nonce}'",
-            "style-src-attr 'unsafe-inline'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            f"frame-ancestors {frame_ancestors}",
-        )
-    )
+    directives = [
+        "default-src 'none'",
+        "img-src 'self' data:",
+        f"script-src 'nonce-{nonce}'",
+        f"style-src 'nonce-{nonce}'",
+        "style-src-attr 'unsafe-inline'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    if frame_ancestors != "*":
+        directives.append(f"frame-ancestors {frame_ancestors}")
+    return "; ".join(directives)
 
 
 class SecurityHeaders:

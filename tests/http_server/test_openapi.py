@@ -1,0 +1,188 @@
+"""The published description is valid, its examples too, and every error it documents really occurs."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from http_server.body_limit import MAX_BODY_BYTES
+from pincite.errors import Overloaded
+from tests.http_server.sample_workspace import Served
+
+pytestmark = pytest.mark.anyio
+
+OPEN = {"/healthz", "/readyz", "/api/problems/{code}"}
+METHODS = {"get", "post", "patch", "delete"}
+Operations = dict[tuple[str, str], dict[str, Any]]
+
+
+async def published(served: Served) -> dict[str, Any]:
+    answer = await served.anonymous().get("/api/openapi.json")
+    description: dict[str, Any] = answer.json()
+    return description
+
+
+def operations(description: dict[str, Any]) -> Operations:
+    return {(method, path): op for path, ops in description["paths"].items() for method, op in ops.items()}
+
+
+def validator(description: dict[str, Any], schema: dict[str, Any]) -> Draft202012Validator:
+    return Draft202012Validator({**schema, "components": description["components"]})
+
+
+def references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [found for item in value.values() for found in references(item)]
+    return [found for item in value for found in references(item)] if isinstance(value, list) else []
+
+
+async def test_the_description_is_whole_and_its_schemas_are_schemas(library: Served) -> None:
+    description = await published(library)
+    assert re.fullmatch(r"3\.1\.\d", description["openapi"])
+    schemas = description["components"]["schemas"]
+    for reference in references(description):
+        assert reference.removeprefix("#/components/schemas/") in schemas, reference
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+        for shape in schema.get("properties", {}).values():
+            for example in shape.get("examples", []):
+                validator(description, shape).validate(example)
+
+
+async def test_every_operation_says_what_it_does_and_its_error_examples_are_problems(library: Served) -> None:
+    description = await published(library)
+    problem = validator(description, {"$ref": "#/components/schemas/Problem"})
+    for (method, path), operation in operations(description).items():
+        assert method in METHODS
+        assert operation["description"], path
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get("application/problem+json", {})
+            for code, example in content.get("examples", {}).items():
+                problem.validate(example["value"])
+                assert (example["value"]["code"], str(example["value"]["status"])) == (code, status)
+
+
+async def test_nothing_but_health_and_explanations_opens_without_a_key(library: Served) -> None:
+    description = await published(library)
+    for method, path in operations(description):
+        if path not in OPEN:
+            answer = await library.anonymous().request(method, re.sub(r"\{\w+\}", "1", path))
+            assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated"), (method, path)
+            assert answer.headers["www-authenticate"] == "Bearer"
+    wrong = {"Authorization": "Bearer not-a-key-of-this-server"}
+    assert (await library.http.get("/api/knowledge-bases", headers=wrong)).status_code == 401
+
+
+Trigger = Callable[[Served, dict[str, str]], Awaitable[httpx.Response]]
+SEARCH = "/api/search"
+BASES = "/api/knowledge-bases"
+BASE_PATH = "/api/knowledge-bases/{kb}"
+DOCUMENTS = "/api/knowledge-bases/{kb}/documents"
+DOCUMENT = "/api/knowledge-bases/{kb}/documents/{document_id}"
+TEXT = "/api/documents/{document_id}/text"
+PAGE = "/api/documents/{document_id}/pages/{number}"
+IMAGE = "/api/documents/{document_id}/pages/{number}/image"
+JOB = "/api/jobs/{job_id}"
+
+
+def ask(
+    method: str, path: str, values: dict[str, str] | None = None, *, reader: bool = False, **arguments: Any
+) -> Trigger:
+    """Return a request to `path`, its places filled from the library's own ids unless `values` names others."""
+
+    async def send(served: Served, own: dict[str, str]) -> httpx.Response:
+        headers = await served.key({"read"}) if reader else {}
+        address = path.format(**{**own, **(values or {})})
+        return await served.http.request(method, address, headers=headers, **arguments)
+
+    return send
+
+
+async def overloaded(served: Served, own: dict[str, str]) -> httpx.Response:
+    """Ask to add while the queue of jobs is full."""
+
+    def full() -> None:
+        raise Overloaded("Too many jobs are waiting; try again when one has finished.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(served.workspace._opened.jobs, "check_capacity", full)
+        return await ask("post", DOCUMENTS, json={"url": "https://git.example.org/a.git"})(served, own)
+
+
+NOBODY = {"kb": "nobody", "document_id": "nothing", "job_id": "nothing", "code": "nothing"}
+ONLY_TOP_K = {"settings": {"top_k": 0}}
+
+TRIGGERS: dict[tuple[str, str, str], Trigger] = {
+    ("post", BASES, "invalid_request"): ask("post", BASES, json={"name": "   "}),
+    ("post", BASES, "invalid_settings"): ask("post", BASES, json={"name": "new", **ONLY_TOP_K}),
+    ("post", BASES, "name_taken"): ask("post", BASES, json={"name": "library"}),
+    ("post", BASES, "not_permitted"): ask("post", BASES, json={"name": "new"}, reader=True),
+    ("get", BASE_PATH, "unknown_knowledge_base"): ask("get", BASE_PATH, NOBODY),
+    ("patch", BASE_PATH, "invalid_request"): ask("patch", BASE_PATH, json={"name": "other"}),
+    ("patch", BASE_PATH, "invalid_settings"): ask("patch", BASE_PATH, json=ONLY_TOP_K),
+    ("patch", BASE_PATH, "not_permitted"): ask("patch", BASE_PATH, json={"settings": {}}, reader=True),
+    ("patch", BASE_PATH, "unknown_knowledge_base"): ask("patch", BASE_PATH, NOBODY, json={"settings": {}}),
+    ("delete", BASE_PATH, "not_permitted"): ask("delete", BASE_PATH, reader=True),
+    ("delete", BASE_PATH, "unknown_knowledge_base"): ask("delete", BASE_PATH, NOBODY),
+    ("get", DOCUMENTS, "unknown_knowledge_base"): ask("get", DOCUMENTS, NOBODY),
+    ("post", DOCUMENTS, "invalid_request"): ask("post", DOCUMENTS, json={"address": "x"}),
+    ("post", DOCUMENTS, "not_permitted"): ask("post", DOCUMENTS, json={"url": "/etc/passwd"}),
+    ("post", DOCUMENTS, "overloaded"): overloaded,
+    ("post", DOCUMENTS, "unknown_knowledge_base"): ask("post", DOCUMENTS, NOBODY, json={"url": "https://x.example/"}),
+    ("get", DOCUMENT, "unknown_document"): ask("get", DOCUMENT, {"document_id": "nothing"}),
+    ("get", DOCUMENT, "unknown_knowledge_base"): ask("get", DOCUMENT, {"kb": "nobody"}),
+    ("delete", DOCUMENT, "not_permitted"): ask("delete", DOCUMENT, reader=True),
+    ("delete", DOCUMENT, "unknown_document"): ask("delete", DOCUMENT, {"document_id": "nothing"}),
+    ("delete", DOCUMENT, "unknown_knowledge_base"): ask("delete", DOCUMENT, {"kb": "nobody"}),
+    ("get", TEXT, "invalid_request"): ask("get", TEXT, params={"start": -1}),
+    ("get", TEXT, "unknown_document"): ask("get", TEXT, NOBODY),
+    ("get", PAGE, "invalid_request"): ask("get", PAGE, {"number": "two"}),
+    ("get", PAGE, "unknown_document"): ask("get", PAGE, NOBODY),
+    ("get", PAGE, "unknown_page"): ask("get", PAGE, {"number": "99"}),
+    ("get", IMAGE, "invalid_request"): ask("get", IMAGE, params={"scale": 50}),
+    ("get", IMAGE, "unknown_document"): ask("get", IMAGE, NOBODY),
+    ("get", IMAGE, "unknown_page"): ask("get", IMAGE, {"number": "99"}),
+    ("get", "/api/documents/{document_id}/original", "unknown_document"): ask(
+        "get", "/api/documents/{document_id}/original", NOBODY
+    ),
+    ("get", JOB, "unknown_job"): ask("get", JOB, NOBODY),
+    ("delete", JOB, "unknown_job"): ask("delete", JOB, NOBODY),
+    ("delete", JOB, "not_permitted"): ask("delete", JOB, reader=True),
+    ("get", f"{JOB}/events", "unknown_job"): ask("get", f"{JOB}/events", NOBODY),
+    ("post", SEARCH, "empty_question"): ask("post", SEARCH, json={"question": "  \n "}),
+    ("post", SEARCH, "invalid_request"): ask("post", SEARCH, json={"question": "x", "k": "many"}),
+    ("post", SEARCH, "invalid_result_count"): ask("post", SEARCH, json={"question": "x", "k": 0}),
+    ("post", SEARCH, "question_too_long"): ask("post", SEARCH, json={"question": "x" * 100_000}),
+    ("post", SEARCH, "request_too_large"): ask("post", SEARCH, content=b"x" * (MAX_BODY_BYTES + 1)),
+    ("post", SEARCH, "unknown_knowledge_base"): ask("post", SEARCH, json={"question": "x", "knowledge_base": "nobody"}),
+    ("get", "/api/problems/{code}", "not_found"): ask("get", "/api/problems/{code}", NOBODY),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "code"), TRIGGERS)
+async def test_a_documented_error_really_occurs(library: Served, method: str, path: str, code: str) -> None:
+    documents = await library.document_ids("library")
+    own = {"kb": "library", "document_id": documents["contract.pdf"], "number": "1", "job_id": library.job_id}
+    answer = await TRIGGERS[method, path, code](library, own)
+    told = answer.json()
+    assert (told["code"], told["status"], answer.headers["content-type"]) == (
+        code,
+        answer.status_code,
+        "application/problem+json",
+    )
+    assert told["detail"]
+
+
+async def test_every_documented_error_has_a_test_that_provokes_it(library: Served) -> None:
+    documented = {
+        (method, path, code)
+        for (method, path), operation in operations(await published(library)).items()
+        for response in operation["responses"].values()
+        for code in response.get("content", {}).get("application/problem+json", {}).get("examples", {})
+    }
+    without_key = {(method, path, "not_authenticated") for method, path, _ in documented}  # provoked for all, above
+    assert documented - without_key == TRIGGERS.keys()
