@@ -15,25 +15,31 @@ from pincite.document_codec import StoredDocument
 from pincite.errors import UnknownDocument
 from pincite.passage import DocumentReference, Passage
 from pincite.positions import boxes
-from pincite.sections import section_path
+from pincite.sections import main_section, section_path
 from pincite.workspace import Workspace
 
-PASSAGE_ID = re.compile(r"(?P<document>[^:]+):(?P<start>\d{1,10})-(?P<end>\d{1,10}):(?P<seal>[0-9a-f]{8})")
+PASSAGE_ID = re.compile(
+    r"(?P<document>[^:]+):(?P<start>\d{1,10})-(?P<end>\d{1,10}):(?:p(?P<page>\d{1,7}):)?(?P<seal>[0-9a-f]{8})"
+)
 # The range of a passage is often one page, rarely more than three; a document's window is bounded by the budget.
 PAGES_WITH_BOXES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Range:
+    """What an id names: a whole document (no `end`, no `seal`), or a passage and the page its evidence stands on."""
+
     document_id: str
-    start: int
-    end: int | None
-    seal: str | None
+    start: int = 0
+    end: int | None = None
+    page: int | None = None
+    seal: str | None = None
 
 
 def passage_id(passage: Passage) -> str:
     """Return the id under which `fetch` finds the passage again as long as the document's text there is the same."""
-    return f"{passage.document.id}:{passage.start}-{passage.end}:{_seal(passage.text)}"
+    page = "" if passage.page is None else f"p{passage.page}:"
+    return f"{passage.document.id}:{passage.start}-{passage.end}:{page}{_seal(passage.text)}"
 
 
 async def fetch(workspace: Workspace, who: Principal, wanted_id: str, cursor: str | None) -> FetchOutput:
@@ -91,8 +97,9 @@ def titled(title: str, page: int | None) -> str:
 def _parse(wanted_id: str) -> _Range:
     found = PASSAGE_ID.fullmatch(wanted_id)
     if found is None:
-        return _Range(wanted_id, 0, None, None)
-    return _Range(found["document"], int(found["start"]), int(found["end"]), found["seal"])
+        return _Range(wanted_id)
+    page = int(found["page"]) if found["page"] else None
+    return _Range(found["document"], int(found["start"]), int(found["end"]), page, found["seal"])
 
 
 def _read(stored: StoredDocument, wanted: _Range, begin: int) -> dict[str, Any]:
@@ -108,12 +115,13 @@ def _read(stored: StoredDocument, wanted: _Range, begin: int) -> dict[str, Any]:
         "text": text,
         "start": start,
         "end": end,
-        "section": section_path(stored.sections, start),
+        "section": section_path(stored.sections, main_section(stored.sections, start, end)),
         "more": end < stop,
     }
     pages = _pages(stored, start, end)
     if pages:
-        read |= {"page": pages[0].number, "page_label": pages[0].label, "pages": [page.number for page in pages]}
+        shown = next((page for page in pages if page.number == wanted.page), pages[0])
+        read |= {"page": shown.number, "page_label": shown.label, "pages": [page.number for page in pages]}
         if wanted.end is None:
             read["page_starts"] = {str(page.number): max(page.start, start) for page in pages}
         else:
