@@ -26,9 +26,11 @@ _THINNEST_BOX_PT = 3.0
 _REPLACED = dict.fromkeys(range(0x20), " ") | dict.fromkeys(range(0x7F, 0xA0), " ") | {0x2028: " ", 0x2029: " "}
 _REPLACED |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
-# The scripts that write no spaces between words: Han, kana, their punctuation and full-width forms.
+# The scripts that write no spaces between words (Han, kana, their punctuation and full-width forms); Hebrew and Arabic.
 _IDEOGRAPHS = "\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff"
-_IDEOGRAPH = re.compile(f"[{_IDEOGRAPHS}]")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
+_LAM_ALEF = "[اأإآ]ل"
+_NEEDS_CHARACTERS = re.compile(f"[{_IDEOGRAPHS}]|{_LAM_ALEF}")
 _WORD = re.compile(rf"(?!\s)[{_IDEOGRAPHS}]|[^\s{_IDEOGRAPHS}]+")
 
 # A gap between two words wider than this many font sizes may be one between cells or columns.
@@ -37,6 +39,7 @@ CELL_GAP = 1.9
 _BOLD_NAMES = ("bold", "black", "heavy", "cmbx", "demi")
 _BOLD_FLAG = 16
 _CAP_HEIGHT = 0.72
+_NO_WIDTH_PT = 0.1
 
 Matrix = tuple[float, float, float, float, float, float]
 
@@ -75,7 +78,7 @@ def read_content(page: pymupdf.Page) -> PageContent:
     rotation = page.rotation_matrix
     matrix: Matrix = (rotation.a, rotation.b, rotation.c, rotation.d, rotation.e, rotation.f)
     lines = None
-    if not _IDEOGRAPH.search(text_page.extractTEXT()):
+    if not _NEEDS_CHARACTERS.search(text_page.extractTEXT()):
         content = text_page.extractDICT()["blocks"]
         lines = _lines_with_words(content, text_page.extractWORDS(), matrix)
     if lines is None:
@@ -124,18 +127,35 @@ def _lines_with_characters(blocks: Sequence[Any], matrix: Matrix) -> Iterator[_L
     turned = _is_turned(matrix)
     for block in blocks:
         for raw in block.get("lines", ()):
-            characters = [c for span in raw["spans"] for c in span["chars"]]
             for span in raw["spans"]:
+                span["chars"] = _in_logical_order(span["chars"])
                 span["text"] = "".join([c["c"] for c in span["chars"]])
+            characters = [c for span in raw["spans"] for c in span["chars"]]
             line = _line(raw, "".join([span["text"] for span in raw["spans"]]), matrix)
             for found in _WORD.finditer(line.text):
                 start, end = found.span()
                 box = characters[start]["bbox"]
                 if end - start > 1:
-                    box = _united(box, characters[end - 1]["bbox"])
+                    # Where directions mix, the last character need not be at the end.
+                    inner = range(start + 1, end) if _RIGHT_TO_LEFT.search(found[0]) else (end - 1,)
+                    for i in inner:
+                        box = _united(box, characters[i]["bbox"])
                 line.words.append((start, end))
                 line.boxes.append(_transformed(box, matrix) if turned else box)
             yield line
+
+
+def _in_logical_order(characters: list[Any]) -> list[Any]:
+    """Put lam before alef where MuPDF expanded their ligature in visual order: the alef then has no width."""
+    ordered: list[Any] = []
+    for character in characters:
+        if ordered and character["c"] == "ل" and ordered[-1]["c"] in "اأإآ":
+            x0, _, x1, _ = ordered[-1]["bbox"]
+            if x1 - x0 < _NO_WIDTH_PT and abs(character["bbox"][2] - x1) < _NO_WIDTH_PT:
+                ordered.insert(-1, character)
+                continue
+        ordered.append(character)
+    return ordered
 
 
 def _is_turned(matrix: Matrix) -> bool:
@@ -243,8 +263,7 @@ def _baseline(line: _Line) -> float:
 
 
 def _is_right_to_left(text: str) -> bool:
-    """Say whether most letters are of the Hebrew or Arabic blocks (U+0590–U+08FF and the presentation forms)."""
+    """Say whether most letters are Hebrew or Arabic."""
     if text.isascii():
         return False
-    count = sum("\u0590" <= c <= "\u08ff" or "\ufb1d" <= c <= "\ufdff" or "\ufe70" <= c <= "\ufeff" for c in text)
-    return 2 * count > sum(c.isalpha() for c in text)
+    return 2 * len(_RIGHT_TO_LEFT.findall(text)) > sum(c.isalpha() for c in text)
