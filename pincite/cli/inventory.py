@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
+
+WIDTH_OF_A_FILE = 1000
 
 KB = Annotated[str, typer.Argument(metavar="KB", help="The knowledge base, by name or id.")]
 OptionalKB = Annotated[str | None, typer.Argument(metavar="KB", help="The knowledge base, by name or id.")]
@@ -128,11 +131,15 @@ def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    # Without a terminal nothing is cut: a program or a file gets every line whole.
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=WIDTH_OF_A_FILE)
     if not rows:
         console.print("Nothing yet; `pincite add KB PATH` adds documents.")
         return
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        # A title may be cut short; what is typed in again, a path or an id, may not.
+        table.add_column(column, overflow="ellipsis" if column == "title" else "fold", no_wrap=column == "title")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)

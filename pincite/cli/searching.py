@@ -93,11 +93,13 @@ def _print_answer(answer: dict[str, Any], *, links: bool) -> None:
     console = Console(highlight=False)
     if not answer["passages"]:
         why = answer.get("why") or {}
-        console.print(Text(f"Nothing relevant found: {why.get('message', 'no reason was given.')}"))
+        console.print(Text(why.get("message", "nothing relevant found")), soft_wrap=True)
         return
     for number, passage in enumerate(answer["passages"], start=1):
-        console.print(Text.assemble((f"{number}. {passage['document']['title']}", "bold"), _place(passage)))
-        console.print(_marked(passage))
+        console.print(
+            Text.assemble((f"{number}. {passage['document']['title']}", "bold"), _place(passage)), soft_wrap=True
+        )
+        console.print(_marked(passage), soft_wrap=True)
         if links and passage.get("url"):
             console.print(Text(passage["url"], style="dim"), soft_wrap=True)
         console.print()
