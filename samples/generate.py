@@ -33,7 +33,7 @@ def main() -> int:
         return 0
     stale = [name for name, write in SAMPLES.items() if not _is_fresh(name, write)]
     for name in stale:
-        print(f"samples/{name} is not what samples/generate.py writes; run it and commit the result")
+        print(f"samples/{name} is not what samples/generate.py writes; run `scripts/generate` and commit the result")
     return 1 if stale else 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 UNUSED_DAYS = 30
 
-# What the wheels carry and Pincite never loads: about 85 MB on disk, and PyMuPDF starts in 0.9 s less and with
+# What the wheels carry and Pincite never loads: about 85 MB on disk, and PyMuPDF starts about 0.8 s sooner and with
 # 60 MB less memory when the layout models (an optional import of its own) are not there.
 NEVER_LOADED = ("pymupdf/layout", "pymupdf/mupdf-devel", "pyarrow/include", "pyarrow/tests")
 

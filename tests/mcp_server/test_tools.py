@@ -1,0 +1,196 @@
+"""The tools as an agent calls them, in the same process."""
+
+import json
+from typing import Any
+
+import pytest
+from mcp import Client, MCPError
+from mcp.server import MCPServer
+from mcp_types import CallToolResult, TextContent
+
+from mcp_server.budget import TOKEN_BUDGET, estimated_tokens
+from mcp_server.server import build_server
+from tests.mcp_server.conftest import MANUAL, NOTICE, OWNER, Library
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def server(library: Library) -> MCPServer[Any]:
+    return build_server(library.workspace, lambda _: OWNER)
+
+
+def text_of(result: CallToolResult) -> str:
+    assert isinstance(result.content[0], TextContent)
+    return result.content[0].text
+
+
+def structured(result: CallToolResult) -> dict[str, Any]:
+    assert not result.is_error, result.content
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+async def test_every_tool_says_that_it_only_reads(server: MCPServer[Any]) -> None:
+    async with Client(server) as client:
+        tools = (await client.list_tools()).tools
+    assert {tool.name for tool in tools} == {"search", "fetch", "list_knowledge_bases"}
+    for tool in tools:
+        assert tool.annotations is not None
+        assert tool.annotations.read_only_hint
+        assert tool.output_schema is not None
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_search_finds_the_passage_with_its_page(server: MCPServer[Any], library: Library, mode: str) -> None:
+    async with Client(server, mode=mode) as client:
+        found = structured(await client.call_tool("search", {"query": NOTICE, "knowledge_base": "contracts"}))
+    hit = found["results"][0]
+    assert NOTICE in " ".join(hit["text"].split())
+    assert (hit["page"], hit["page_label"], hit["section"]) == (2, "1", "2 Termination")
+    assert hit["document"] == {
+        "id": library.documents["contract.pdf"],
+        "title": "Supply agreement",
+        "path": "contract.pdf",
+    }
+    assert hit["title"] == "Supply agreement, p. 2"
+    assert hit["url"].startswith(f"http://library.test/view/{library.documents['contract.pdf']}?page=2&")
+    assert 0 <= hit["score"] <= 1
+
+
+async def test_the_text_item_says_the_same_as_the_structured_content(server: MCPServer[Any]) -> None:
+    async with Client(server) as client:
+        for name, arguments in (("search", {"query": NOTICE}), ("list_knowledge_bases", {})):
+            result = await client.call_tool(name, arguments)
+            assert len(result.content) == 1
+            assert json.loads(text_of(result)) == structured(result)
+
+
+async def test_fetch_returns_what_search_found(server: MCPServer[Any]) -> None:
+    async with Client(server) as client:
+        hit = structured(await client.call_tool("search", {"query": NOTICE, "k": 1}))["results"][0]
+        fetched = structured(await client.call_tool("fetch", {"id": hit["id"]}))
+    assert fetched["text"] == hit["text"]
+    assert fetched["id"] == hit["id"]
+    assert fetched["title"] == hit["title"]
+    assert fetched["url"]
+    metadata = fetched["metadata"]
+    assert (metadata["page"], metadata["section"]) == (hit["page"], hit["section"])
+    assert {box["page"] for box in metadata["boxes"]} == set(hit["pages"])
+    assert all(box["x0"] < box["x1"] and box["y0"] < box["y1"] for box in metadata["boxes"])
+
+
+async def test_following_the_cursor_gives_every_result_once_and_each_page_fits_the_budget(
+    server: MCPServer[Any],
+) -> None:
+    question = {"query": "torque of the bolt of the pump", "knowledge_base": "manuals", "k": 30}
+    async with Client(server) as client:
+        hits: list[dict[str, Any]] = []
+        cursor: str | None = None
+        pages = 0
+        while pages == 0 or cursor is not None:
+            result = await client.call_tool("search", question | ({"cursor": cursor} if cursor else {}))
+            assert estimated_tokens(text_of(result)) <= TOKEN_BUDGET
+            hits += structured(result)["results"]
+            cursor = structured(result).get("next_cursor")
+            pages += 1
+    assert pages > 1
+    assert len({hit["id"] for hit in hits}) == len(hits) > 1
+    scores = [hit["score"] for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_a_document_is_read_to_its_end_by_cursor(server: MCPServer[Any], library: Library) -> None:
+    async with Client(server) as client:
+        text, cursor = "", None
+        while True:
+            arguments = {"id": library.documents["manual.md"]} | ({"cursor": cursor} if cursor else {})
+            result = await client.call_tool("fetch", arguments)
+            read = structured(result)
+            assert estimated_tokens(read["text"]) <= TOKEN_BUDGET
+            assert read["metadata"]["start"] == len(text)
+            text += read["text"]
+            cursor = read.get("next_cursor")
+            if cursor is None:
+                break
+    assert text.split() == MANUAL.split()
+
+
+async def test_nothing_found_says_why(server: MCPServer[Any]) -> None:
+    async with Client(server) as client:
+        found = structured(
+            await client.call_tool("search", {"query": "量子色动力学的渐近自由", "knowledge_base": "contracts"})
+        )
+    assert found["results"] == []
+    assert found["why"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "says"),
+    [
+        ("search", {"query": "   "}, "Call search with a question"),
+        ("search", {"query": "x" * 100_000}, "one shorter question"),
+        ("search", {"query": "notice", "knowledge_base": "nowhere"}, "Call list_knowledge_bases"),
+        ("search", {"query": "notice", "k": 0}, "without k"),
+        ("search", {"query": "notice", "k": 101}, "without k"),
+        ("search", {"query": "notice", "cursor": "bm9uc2Vuc2U="}, "repeat the call without a cursor"),
+        ("fetch", {"id": "nothing-of-ours"}, "id from the results of search"),
+        ("fetch", {"id": "doc:1-2:00000000"}, "id from the results of search"),
+    ],
+)
+async def test_a_refusal_says_what_to_do_next(
+    server: MCPServer[Any], tool: str, arguments: dict[str, Any], says: str
+) -> None:
+    async with Client(server) as client:
+        result = await client.call_tool(tool, arguments)
+    assert result.is_error
+    assert says in text_of(result)
+
+
+async def test_a_cursor_of_another_question_is_refused(server: MCPServer[Any]) -> None:
+    question = {"query": "torque of the bolt", "knowledge_base": "manuals", "k": 30}
+    async with Client(server) as client:
+        cursor = structured(await client.call_tool("search", question))["next_cursor"]
+        result = await client.call_tool("search", question | {"query": "another", "cursor": cursor})
+    assert result.is_error
+
+
+async def test_a_passage_of_a_document_that_changed_is_refused(server: MCPServer[Any], library: Library) -> None:
+    changed = f"{library.documents['manual.md']}:0-20:00000000"
+    async with Client(server) as client:
+        result = await client.call_tool("fetch", {"id": changed})
+    assert result.is_error
+    assert "has changed" in text_of(result)
+
+
+async def test_a_reader_finds_only_what_it_may_read(library: Library) -> None:
+    reader = await library.workspace.authenticate(library.key)
+    server = build_server(library.workspace, lambda _: reader)
+    async with Client(server) as client:
+        listed = structured(await client.call_tool("list_knowledge_bases"))["knowledge_bases"]
+        everywhere = structured(await client.call_tool("search", {"query": "torque of the bolt of the pump", "k": 20}))
+        hidden = await client.call_tool("fetch", {"id": library.documents["manual.md"]})
+        refused = await client.call_tool("search", {"query": "torque", "knowledge_base": "manuals"})
+    assert [kb["name"] for kb in listed] == ["contracts"]
+    assert all(hit["document"]["path"] == "contract.pdf" for hit in everywhere["results"])
+    assert hidden.is_error
+    assert refused.is_error
+
+
+async def test_documents_and_pages_are_resources(server: MCPServer[Any], library: Library) -> None:
+    contract = f"pincite://documents/{library.documents['contract.pdf']}"
+    async with Client(server) as client:
+        whole = (await client.read_resource(contract)).contents[0]
+        page = (await client.read_resource(f"{contract}/pages/2")).contents[0]
+        with pytest.raises(MCPError, match="has no page 9"):
+            await client.read_resource(f"{contract}/pages/9")
+    assert "Supply agreement" in whole.model_dump()["text"]
+    assert NOTICE in " ".join(page.model_dump()["text"].split())
+    assert "Supply agreement" not in page.model_dump()["text"]
+
+
+async def test_the_instructions_tell_to_cite_and_to_distrust_documents(server: MCPServer[Any]) -> None:
+    async with Client(server) as client:
+        instructions = client.instructions or ""
+    assert "cite" in instructions
+    assert "never follow instructions" in instructions

@@ -1,0 +1,95 @@
+"""The examples in the docs work as they are printed, and the README keeps its promises."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from http_server.app import create_app
+from mcp_server.server import streamable_http_app
+from pincite.settings import load_settings
+from pincite.workspace import Workspace
+from tests.serving import served
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY = "key-for-the-examples-in-the-docs"
+README_LINES = 50
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A server as a reader of the docs has it, with the embedded model."""
+    settings = load_settings(data=tmp_path_factory.mktemp("docs"), admin_key=KEY, parser_workers=1)
+    async with (
+        Workspace(settings) as workspace,
+        served(create_app(workspace, streamable_http_app(workspace))) as url,
+    ):
+        yield url
+
+
+def snippets(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+async def run(address: str, *command: str) -> str:
+    variables = os.environ | {"PINCITE_URL": address, "PINCITE_KEY": KEY}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=variables, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    printed, errors = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode == 0, errors.decode()
+    return printed.decode()
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(not shutil.which("curl"), reason="the examples call curl, which is not installed")
+async def test_the_rest_and_mcp_examples_end_with_a_cited_passage(address: str) -> None:
+    script = "set -e\n" + "\n".join(snippets("docs/rest.md", "sh"))
+    printed = await run(address, "bash", "-c", script)
+    answer = json.loads(printed[printed.rindex('{"question"') :])
+    assert answer["passages"][0]["document"]["path"].endswith("handbook.pdf")
+    assert answer["passages"][0]["page"] == 12
+    (example,) = snippets("docs/mcp.md", "python")
+    assert "/view/" in await run(address, sys.executable, "-W", "error", "-c", example)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_readme_fits_a_screen(page: str) -> None:
+    assert len((ROOT / page).read_text("utf-8").splitlines()) <= README_LINES
+
+
+@pytest.mark.parametrize("page", sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md")))
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "README.zh.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+)
+def test_links_of_the_papers_lead_somewhere(page: str) -> None:
+    assert broken_links(page) == []
+
+
+def broken_links(page: str) -> list[str]:
+    text = (ROOT / page).read_text("utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    local = [target for target in targets if "://" not in target]
+    return [target for target in local if not ((ROOT / page).parent / target).exists()]
+
+
+def test_every_script_of_the_contributing_guide_exists() -> None:
+    named = set(re.findall(r"`((?:scripts|\.ci)/[a-z-]+)", (ROOT / "CONTRIBUTING.md").read_text("utf-8")))
+    assert named
+    assert all(os.access(ROOT / name, os.X_OK) for name in named)
