@@ -37,7 +37,7 @@ async def test_an_upload_is_followed_to_its_end_and_then_found(empty: Served) ->
     assert (name, job["state"], job["done"], job["total"]) == ("finished", "done", 3, 3)
     assert job == (await http.get(added.headers["location"])).json()
 
-    answer = (await http.post("/api/search", json={"knowledge_base": "library", "question": "written notice"})).json()
+    answer = (await http.post("/api/search", json={"knowledge_base": "library", "question": NOTICE})).json()
     first = answer["passages"][0]
     assert NOTICE in first["text"]
     assert (first["page"], first["page_label"], first["document"]["path"]) == (2, "1", "contract.pdf")

@@ -97,10 +97,8 @@ async def framed(site: Site, link: str, width: int = 900, height: int = 700) -> 
         f'<body style="margin:0"><iframe sandbox="{SANDBOX}" src="{escape(link)}" '
         'style="border:0;width:100vw;height:100vh;display:block"></iframe>'
     )
-    frame = await (await page.wait_for_selector("iframe")).content_frame()
-    assert frame is not None
-    await frame.wait_for_load_state("networkidle")
-    seen.frame = frame
+    (seen.frame,) = page.main_frame.child_frames
+    await seen.frame.wait_for_load_state("networkidle")
     yield seen
     assert seen.complaints == []
     assert [url for url in seen.requests if not url.startswith((site.base, "data:"))] == []
