@@ -21,7 +21,9 @@ from pincite.parsing.naming import sensible_title, shown_name, title_from_name
 from pincite.parsing.text_builder import TextBuilder
 from pincite.parsing.xlsx_display import shown
 
+MAX_ROWS = 1_048_576  # of the format itself; a damaged row number would have the reader count to it
 _READ_ERRORS = (
+    OSError,
     KeyError,
     ValueError,
     TypeError,
@@ -87,7 +89,9 @@ def _add_sheet(sheet: Any, builder: TextBuilder) -> None:
 
 def _rows(sheet: Any) -> Iterator[str]:
     """Yield the rows that hold something; columns that are empty keep their place between two that are not."""
-    for row in sheet.rows:
+    for number, row in enumerate(sheet.rows, start=1):
+        if number > MAX_ROWS:
+            raise ValueError("a row number is beyond the format's last")
         if not row:
             continue
         cells = [" ".join(shown(c.value, c.number_format).split()) if c.value is not None else "" for c in row]

@@ -99,6 +99,21 @@ def test_a_cell_at_the_far_corner_costs_nothing() -> None:
     assert read(book).text == "Prices\n\nfirst\nlast"
 
 
+def test_a_sheet_whose_row_numbers_are_damaged_keeps_what_was_read() -> None:
+    book = workbook()
+    book.active.append(["kept"])
+    book.active.append(["lost"])
+    out = io.BytesIO()
+    book.save(out)
+    damaged = io.BytesIO()
+    with zipfile.ZipFile(out) as source, zipfile.ZipFile(damaged, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b'<row r="2"', b'<row r="99999999999"'))
+    document = parse_xlsx(damaged.getvalue(), "x.xlsx")
+    assert document.text == "Prices\n\nkept"
+    assert [w.code for w in document.warnings] == ["sheet_failed"]
+
+
 @pytest.mark.parametrize(
     ("value", "number_format", "expected"),
     [
