@@ -101,6 +101,4 @@ def _pieces(text: str, start: int, end: int, target: Target) -> Iterator[Piece]:
     ordered = sorted(cuts)
     for left, right in itertools.pairwise(ordered):
         kinds = [name for name, ranges in layers if any(a <= left and right <= b for a, b in ranges)]
-        if "term" in kinds and "sentence" in kinds:
-            kinds.remove("sentence")
         yield Piece(text[left:right], " ".join(kinds))

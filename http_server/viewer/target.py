@@ -35,6 +35,11 @@ class Target:
     def has_passage(self) -> bool:
         return self.start < self.end
 
+    @property
+    def evidence(self) -> int:
+        """The offset of what answers best: the first sentence marked, else the first word, else the passage's start."""
+        return next((start for start, _ in (*self.sentences, *self.terms)), self.start)
+
     def query(self, **changes: object) -> str:
         """Return the query string of this target with the given fields changed: a relative link inside the viewer."""
         return "?" + urlencode(list(_fields(replace(self, **changes))))  # type: ignore[arg-type]

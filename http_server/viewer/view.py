@@ -89,7 +89,6 @@ def build_view(stored: StoredDocument, document_id: str, target: Target, languag
 
 def _page_view(stored: StoredDocument, document_id: str, page: Page, target: Target, say: Mapping[str, str]) -> View:
     text, span = stored.text, (page.start, page.end)
-    passage_here = target.has_passage and target.start < page.end and target.end > page.start
     picture = _picture(page, text, document_id, target) if stored.media_type == DRAWABLE else None
     shown = () if picture else tuple(paragraphs(text, span, stored.blocks, stored.sections, target))
     kinds = [kind for kind, found in picture.marks if found] if picture else _kinds(shown)
@@ -100,14 +99,14 @@ def _page_view(stored: StoredDocument, document_id: str, page: Page, target: Tar
         notices.insert(0, say["no_text"])
     return View(
         title=stored.title,
-        section=_section(stored, target.start if passage_here else page.start),
+        section=_section(stored, target.evidence if page.start <= target.evidence < page.end else page.start),
         place=page_place(target, page.number, stored.page_count, page.label, say),
         notices=tuple(notices),
         picture=picture,
         paragraphs=shown,
         monospace=False,
         legend=Legend(_named(kinds, say), _passage_pages(stored, page, target, say)),
-        first_mark=kinds[-1] if kinds else None,
+        first_mark=_first_mark(kinds),
     )
 
 
@@ -128,14 +127,14 @@ def _part_view(stored: StoredDocument, target: Target, say: Mapping[str, str]) -
         notes.append(Note(say["continues_part"], target.query(part=number + 1)))
     return View(
         title=stored.title,
-        section=_section(stored, target.start if passage_here else span[0]),
+        section=_section(stored, target.evidence if passage_here else span[0]),
         place=part_place(target, number, len(spans), say),
         notices=tuple(warning.message for warning in stored.warnings),
         picture=None,
         paragraphs=shown,
         monospace=stored.media_type in TABULAR or stored.media_type.startswith(SOURCE_CODE),
         legend=Legend(_named(kinds, say), tuple(notes)),
-        first_mark=kinds[-1] if kinds else None,
+        first_mark=_first_mark(kinds),
     )
 
 
@@ -166,6 +165,11 @@ def _kinds(shown: tuple[Paragraph, ...]) -> list[str]:
     """Return the kinds of marks in the text, from the palest to the strongest."""
     found = {kind for paragraph in shown for piece in paragraph.pieces for kind in piece.kind.split()}
     return [kind for kind in ("passage", "sentence", "term") if kind in found]
+
+
+def _first_mark(kinds: list[str]) -> str | None:
+    """Return the kind of mark to bring into view: a sentence tells more than a word that may stand anywhere."""
+    return "sentence" if "sentence" in kinds else next(reversed(kinds), None)
 
 
 def _named(kinds: list[str], say: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

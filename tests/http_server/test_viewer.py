@@ -49,6 +49,16 @@ async def test_the_passage_and_its_words_are_marked_where_they_stand(library: Se
     assert re.search(r'<rect class="term" id="mark"', page)
 
 
+async def test_the_best_sentence_is_what_comes_into_view_and_names_the_section(library: Served) -> None:
+    start, end = await clause(library)
+    page = (await view(library, "contract.pdf", page=2, start=0, end=end, m="0-6", s=f"{start}-{end}")).text
+    assert page.count('id="mark"') == 1
+    assert re.search(r'<rect class="sentence" id="mark"', page)
+    assert "<span>2 Termination</span>" in page
+    assert "Best sentence" in page
+    assert "begins on page 1</a>" in page
+
+
 async def test_the_page_names_its_label_its_number_and_its_section(library: Served) -> None:
     start, end = await clause(library)
     page = (await view(library, "contract.pdf", page=2, start=start, end=end)).text

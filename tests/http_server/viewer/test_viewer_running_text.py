@@ -34,7 +34,7 @@ def test_the_passage_its_sentence_and_its_words_are_marked_within_each_other() -
     target = Target(start=start, end=48, sentences=((start, start + 28),), terms=((days, days + 7),))
     assert shown(target)[1][1] == [
         ("Staff have ", "passage sentence"),
-        ("30 days", "passage term"),
+        ("30 days", "passage sentence term"),
         (" of leave.", "passage sentence"),
         ("\nAsk early.", "passage"),
     ]
