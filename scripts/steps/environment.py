@@ -61,7 +61,6 @@ def run_program(folder: Path, program: str, *arguments: str) -> int:
     """Run a program of the environment in this checkout, which it can import, and return its exit status."""
     path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "VIRTUAL_ENV": str(folder), "PATH": path}
-    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     return subprocess.run([str(folder / "bin" / program), *arguments], cwd=ROOT, env=variables, check=False).returncode
 
 
@@ -75,7 +74,7 @@ def _make(folder: Path, lock: Path, finish: Callable[[Path], None]) -> Path:
     with _alone(folder.with_name(folder.name + ".lock")):
         if not (made.exists() and made.read_text() == fingerprint and (folder / "bin" / "python").exists()):
             started = time.monotonic()
-            print(f"Making the environment {_short(folder)} from {lock.name} …", flush=True)
+            print(f"Making the environment {short(folder)} from {lock.name} …", flush=True)
             shutil.rmtree(folder, ignore_errors=True)
             venv.create(folder, with_pip=True, symlinks=True)
             _install(folder, lock)
@@ -148,12 +147,13 @@ def _alone(lock: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"Waiting for another script that is making {_short(lock.with_suffix(''))} …", flush=True)
+            print(f"Waiting for another script that is making {short(lock.with_suffix(''))} …", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
+    """Return a path as a reader types it: relative to the checkout, or to home."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path).replace(str(Path.home()), "~")
 
 

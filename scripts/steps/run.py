@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from environment import ROOT, runtime
+from environment import ROOT, runtime, short
 
 KNOWLEDGE_BASE = "samples"
 # Not contract.zh.docx: it is the contract.zh.pdf once more, for trying the format.
 SAMPLES = ("handbook.pdf", "contract.zh.pdf", "manual.md")
 QUESTIONS = ("How many days of parental leave can I take?", "合同约定的违约金上限是多少？")
-READY_WITHIN_S = 90
+ANSWERS_WITHIN_S = 90
+LOG = ROOT / os.environ.get("PINCITE_DATA", "data") / "server.log"
 
 
 def main() -> int:
@@ -37,13 +38,13 @@ def main() -> int:
     host, port = os.environ.get("PINCITE_HOST", "127.0.0.1"), os.environ.get("PINCITE_PORT", "7861")
     address = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"
     with _server(pincite) as server:
-        if not _ready(server, address):
-            return 1
+        if not _answers(server, address):
+            return _show_log()
         print("Indexing the samples …", flush=True)
         add = [str(pincite), "add", KNOWLEDGE_BASE, *(str(ROOT / "samples" / name) for name in SAMPLES)]
         if subprocess.run(add, cwd=ROOT, check=False).returncode:
             print("The samples could not be indexed; the lines above say why.", file=sys.stderr)
-            return 1
+            return _show_log()
         if check:
             return _ask(pincite, started)
         _say_what_to_try(address, pincite.relative_to(ROOT))
@@ -53,7 +54,8 @@ def main() -> int:
 @contextlib.contextmanager
 def _server(pincite: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run `pincite serve` for the time of the block; what it prints, such as the first key, goes to the terminal."""
-    with subprocess.Popen([pincite, "serve"], cwd=ROOT) as server:
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("w") as log, subprocess.Popen([pincite, "serve"], cwd=ROOT, stderr=log) as server:
         # Ctrl-C reaches the server as well, which ends by itself; a terminated script ends it.
         signal.signal(signal.SIGTERM, lambda *_: server.terminate())
         try:
@@ -68,16 +70,21 @@ def _server(pincite: Path) -> Iterator["subprocess.Popen[bytes]"]:
                 server.kill()
 
 
-def _ready(server: "subprocess.Popen[bytes]", address: str) -> bool:
-    """Wait until the server answers that its model, catalog and index are there."""
+def _answers(server: "subprocess.Popen[bytes]", address: str) -> bool:
+    """Wait until the server answers; its model goes on loading meanwhile."""
     waiting_since = time.monotonic()
-    while server.poll() is None and time.monotonic() - waiting_since < READY_WITHIN_S:
-        if _status(f"{address}/readyz") == 200:
+    while server.poll() is None and time.monotonic() - waiting_since < ANSWERS_WITHIN_S:
+        if _status(f"{address}/healthz") == 200:
             return True
         time.sleep(0.25)
     if server.poll() is None:
-        print(f"The server did not become ready within {READY_WITHIN_S} s.", file=sys.stderr)
+        print(f"The server did not answer within {ANSWERS_WITHIN_S} s.", file=sys.stderr)
     return False
+
+
+def _show_log() -> int:
+    print("The end of the server's log:", *LOG.read_text("utf-8").splitlines()[-10:], sep="\n  ", file=sys.stderr)
+    return 1
 
 
 def _status(url: str) -> int:
@@ -117,6 +124,7 @@ Pincite is running on the knowledge base “{KNOWLEDGE_BASE}”; Ctrl-C stops it
   REST and its description   {address}/api/openapi.json
   page viewer                {address}/view/…   (every answer carries its signed link)
   MCP for agents             {address}/mcp
+  the server's log           {short(LOG)}
 
 Ask it, in another terminal:
 
