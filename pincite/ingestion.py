@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import PARSER_VERSION, Content, DocumentIndexer, DocumentKey, Target
+from pincite.document_indexing import PARSER_VERSION, TIDY_EVERY, Content, DocumentIndexer, DocumentKey, Target
 from pincite.errors import InvalidSource, PinciteError, UnknownDocument
 from pincite.records import SERVED, DocumentRecord, KnowledgeBase, result_of
 from pincite.sources import SourceFile, expand, is_git_url
@@ -86,7 +86,8 @@ class Ingestion:
             if known and self._is_current(known, content, batch):
                 return await self._unchanged(known)
             record = await self._replace(file, content, batch)
-        except UnknownDocument as error:  # removed while it was being indexed: leave no record of it
+        except UnknownDocument as error:  # removed while it was being indexed: leave no trace of it
+            await asyncio.to_thread(self._forget_files, file.key, content)
             return _failure(file.key.path, file.key.document_id, _shape(error))
         except PinciteError as error:
             cause = _shape(error)
@@ -112,7 +113,11 @@ class Ingestion:
             await asyncio.to_thread(file.keep, self._store)
             document = await self._indexer.parse(file.key, content.sha256)
             async with batch.indexing:
-                return await self._indexer.index(file.key, content, document, batch.target)
+                record = await self._indexer.index(file.key, content, document, batch.target)
+            batch.written += 1
+            if batch.written % TIDY_EVERY == 0:
+                await batch.target.index.maintain()
+            return record
 
     def _is_current(self, known: DocumentRecord, content: Content, batch: "_Batch") -> bool:
         recipe = self._indexer.recipe(batch.target.settings)
@@ -141,18 +146,22 @@ class Ingestion:
         else:
             record = _failed_record(key, content or Content("", 0), error)
         self._catalog.put_document(record)
+        self._forget_files(key, content)
+        return _failure(key.path, record.id, error)
+
+    def _forget_files(self, key: DocumentKey, content: Content | None) -> None:
         if content is not None:
             parsed = parsed_name(content.sha256, key.file_name, PARSER_VERSION)
             self._indexer.forget_files(content.sha256, parsed)
-        return _failure(key.path, record.id, error)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Batch:
-    """What the files of one job share."""
+    """What the files of one job share; `written` counts the documents that went into the index."""
 
     target: Target
     indexing: asyncio.Semaphore
+    written: int = 0
 
 
 class _File(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import Content, DocumentIndexer, DocumentKey, Target
+from pincite.document_indexing import TIDY_EVERY, Content, DocumentIndexer, DocumentKey, Target
 from pincite.errors import DocumentError, NotFound
 from pincite.generations import Generations, next_generation
 from pincite.index import Index
@@ -73,6 +73,8 @@ class Reindexing:
                 await target.index.remove_document(new.id)
             built[record.id] = new
             await target.report.add_result(result_of(new))
+            if len(built) % TIDY_EVERY == 0:
+                await target.index.maintain()
         return built
 
 

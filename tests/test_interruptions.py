@@ -1,0 +1,219 @@
+"""What is stopped halfway, by a crash, a cancellation or a removal, leaves the catalog and the index in agreement."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from embedding_backend import BackendFailure, PassageText, Vectors
+from pincite.access import Principal
+from pincite.records import Job
+from pincite.settings import Settings, load_settings
+from pincite.workspace import Workspace
+from tests.fakes import FakeEmbedder
+
+pytestmark = pytest.mark.anyio
+
+OWNER = Principal.system()
+OLD = "The pump is made of bronze and weighs forty kilograms."
+NEW = "The compressor is made of steel and weighs ninety kilograms."
+
+
+class HaltingEmbedder(FakeEmbedder):
+    """Stops before it embeds passages, once told to, and says when it got there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.go.set()
+        self.arrived = asyncio.Event()
+        self.broken = False
+
+    async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
+        self.arrived.set()
+        await self.go.wait()
+        if self.broken:
+            raise BackendFailure("the model is gone")
+        return await super().embed_passages(passages)
+
+    def halt(self) -> None:
+        """Stop at the next passages."""
+        self.arrived.clear()
+        self.go.clear()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(data=tmp_path / "data", parser_workers=1)
+
+
+@pytest.fixture
+def embedder() -> HaltingEmbedder:
+    return HaltingEmbedder()
+
+
+@pytest.fixture
+async def workspace(settings: Settings, embedder: HaltingEmbedder) -> AsyncIterator[Workspace]:
+    async with Workspace(settings, embedder=embedder) as opened:
+        yield opened
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "pump.txt"
+    path.write_text(OLD)
+    return path
+
+
+async def finish(workspace: Workspace, job: Job) -> Job:
+    return [snapshot async for snapshot in workspace.job_events(OWNER, job.id)][-1]
+
+
+async def add(workspace: Workspace, file: Path) -> Job:
+    return await finish(workspace, await workspace.add(OWNER, "manuals", [str(file)], create=True))
+
+
+async def begin(workspace: Workspace, embedder: HaltingEmbedder, file: Path) -> Job:
+    """Start to add a file and return when its passages are about to be embedded."""
+    embedder.halt()
+    job = await workspace.add(OWNER, "manuals", [str(file)], create=True)
+    await embedder.arrived.wait()
+    return job
+
+
+async def found(workspace: Workspace, question: str) -> list[str]:
+    return [passage.text for passage in (await workspace.search(OWNER, "manuals", question)).passages]
+
+
+async def after_a_crash(workspace: Workspace, tmp_path: Path) -> Settings:
+    """Return the settings of a copy of the data folder, as a killed process would leave it at this moment."""
+    await asyncio.to_thread(shutil.copytree, workspace.settings.data, tmp_path / "crashed")
+    return load_settings(data=tmp_path / "crashed", parser_workers=1)
+
+
+async def settle(workspace: Workspace) -> None:
+    """Wait for the repairs that the start has queued."""
+    for job in await workspace.unfinished_jobs(OWNER, "manuals"):
+        assert (await finish(workspace, job)).state == "done"
+
+
+async def test_a_crash_while_a_new_document_is_indexed_leaves_it_failed(
+    workspace: Workspace, embedder: HaltingEmbedder, file: Path, tmp_path: Path
+) -> None:
+    job = await begin(workspace, embedder, file)
+    crashed = await after_a_crash(workspace, tmp_path)
+    async with Workspace(crashed, embedder=FakeEmbedder()) as restarted:
+        await settle(restarted)
+        ended = await restarted.job(OWNER, job.id)
+        assert (ended.state, ended.error and ended.error["code"]) == ("failed", "interrupted")
+        [record] = await restarted.documents(OWNER, "manuals")
+        assert (record.status, record.error and record.error["code"]) == ("failed", "interrupted")
+        assert await restarted.indexed_passages(OWNER, "manuals") == 0
+        assert (await add(restarted, file)).results[0]["status"] == "indexed"
+        assert await found(restarted, OLD) == [OLD]
+
+
+async def test_a_crash_while_a_document_is_replaced_brings_the_old_version_back(
+    workspace: Workspace, embedder: HaltingEmbedder, file: Path, tmp_path: Path
+) -> None:
+    await add(workspace, file)
+    file.write_text(NEW)
+    await begin(workspace, embedder, file)
+    crashed = await after_a_crash(workspace, tmp_path)
+    async with Workspace(crashed, embedder=FakeEmbedder()) as restarted:
+        await settle(restarted)
+        assert await found(restarted, OLD) == [OLD]
+        [record] = await restarted.documents(OWNER, "manuals")
+        assert (record.status, record.passages) == ("indexed", 1)
+        with await restarted.stored(OWNER, record.id) as stored:
+            assert stored.text == OLD
+        assert (await add(restarted, file)).results[0]["status"] == "indexed"
+        assert await found(restarted, NEW) == [NEW]
+
+
+async def test_a_cancelled_job_leaves_no_half_document(
+    workspace: Workspace, embedder: HaltingEmbedder, file: Path
+) -> None:
+    job = await begin(workspace, embedder, file)
+    await workspace.cancel_job(OWNER, job.id)
+    assert (await workspace.job(OWNER, job.id)).state == "cancelled"
+    [record] = await workspace.documents(OWNER, "manuals")
+    assert (record.status, record.error and record.error["code"]) == ("failed", "interrupted")
+    assert await workspace.indexed_passages(OWNER, "manuals") == 0
+    assert not list((workspace.settings.data / "originals").glob("*/*"))
+    embedder.go.set()
+    assert (await add(workspace, file)).results[0]["status"] == "indexed"
+
+
+async def test_a_cancelled_replacement_keeps_the_old_version(
+    workspace: Workspace, embedder: HaltingEmbedder, file: Path
+) -> None:
+    await add(workspace, file)
+    file.write_text(NEW)
+    job = await begin(workspace, embedder, file)
+    await workspace.cancel_job(OWNER, job.id)
+    assert await found(workspace, OLD) == [OLD]
+    [record] = await workspace.documents(OWNER, "manuals")
+    assert (record.status, record.passages) == ("indexed", 1)
+    embedder.go.set()
+    assert (await add(workspace, file)).results[0]["status"] == "indexed"
+    assert await found(workspace, NEW) == [NEW]
+
+
+async def test_a_document_removed_while_it_is_replaced_stays_away(
+    workspace: Workspace, embedder: HaltingEmbedder, file: Path
+) -> None:
+    document_id = (await add(workspace, file)).results[0]["document_id"]
+    file.write_text(NEW)
+    job = await begin(workspace, embedder, file)
+    await workspace.remove_document(OWNER, document_id)
+    embedder.go.set()
+    result = (await finish(workspace, job)).results[0]
+    assert (result["status"], result["error"]["code"]) == ("failed", "unknown_document")
+    assert await workspace.documents(OWNER, "manuals") == []
+    assert await workspace.indexed_passages(OWNER, "manuals") == 0
+    assert not list((workspace.settings.data / "originals").glob("*/*"))
+
+
+async def test_a_document_removed_while_the_index_is_rebuilt_stays_away(
+    workspace: Workspace, embedder: HaltingEmbedder, file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other.txt").write_text(NEW)
+    await add(workspace, tmp_path / "other.txt")
+    document_id = (await add(workspace, file)).results[0]["document_id"]
+    embedder.halt()
+    await workspace.update_knowledge_base(OWNER, "manuals", {"chunk_tokens": 256})
+    await embedder.arrived.wait()
+    assert await found(workspace, OLD) == [OLD]
+    await workspace.remove_document(OWNER, document_id)
+    embedder.go.set()
+    await settle(workspace)
+    assert [record.path for record in await workspace.documents(OWNER, "manuals")] == ["other.txt"]
+    assert await workspace.indexed_passages(OWNER, "manuals") == 1
+    assert (await workspace.knowledge_base(OWNER, "manuals")).settings.chunk_tokens == 256
+
+
+async def test_a_model_that_fails_is_told_for_each_document_and_nothing_is_lost(
+    workspace: Workspace, embedder: HaltingEmbedder, file: Path
+) -> None:
+    await add(workspace, file)
+    file.write_text(NEW)
+    embedder.broken = True
+    result = (await add(workspace, file)).results[0]
+    assert (result["status"], result["error"]["code"]) == ("failed", "backend_error")
+    assert await found(workspace, OLD) == [OLD]
+    embedder.broken = False
+    assert (await add(workspace, file)).results[0]["status"] == "indexed"
+    assert await found(workspace, NEW) == [NEW]
+
+
+async def test_closing_the_workspace_cancels_what_runs(
+    settings: Settings, embedder: HaltingEmbedder, file: Path
+) -> None:
+    async with Workspace(settings, embedder=embedder) as workspace:
+        job = await begin(workspace, embedder, file)
+    async with Workspace(settings, embedder=FakeEmbedder()) as workspace:
+        assert (await workspace.job(OWNER, job.id)).state == "cancelled"
+        assert (await add(workspace, file)).results[0]["status"] == "indexed"
