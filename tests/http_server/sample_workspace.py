@@ -1,5 +1,7 @@
 """A served workspace with a few small documents in it, made here, for the tests of REST and the viewer."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,8 +9,10 @@ from pathlib import Path
 
 import httpx
 import pymupdf
+import uvicorn
 from fastapi import FastAPI
 
+from embedding_backend import Embedder
 from http_server.app import create_app
 from pincite.access import Principal
 from pincite.keyring import issue_key
@@ -100,14 +104,26 @@ class Served:
 
 
 @asynccontextmanager
-async def serve(folder: Path) -> AsyncIterator[Served]:
+async def serve(folder: Path, embedder: Embedder | None = None) -> AsyncIterator[Served]:
     """Open an empty workspace in `folder` and put the application in front."""
     settings = load_settings(
         data=folder, admin_key=ADMIN_KEY, public_url=BASE, parser_workers=1, max_file_mb=1, max_upload_files=5
     )
-    async with Workspace(settings, embedder=FakeEmbedder()) as workspace:
+    async with Workspace(settings, embedder=embedder or FakeEmbedder()) as workspace:
         app = create_app(workspace)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
         async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers, timeout=60) as http:
             yield Served(workspace, app, http)
+
+
+@asynccontextmanager
+async def listen(app: FastAPI) -> AsyncIterator[str]:
+    """Run the application on a free port of this machine, and return its address."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+        serving = asyncio.create_task(server.serve([listener]))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        await serving

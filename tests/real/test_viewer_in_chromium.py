@@ -1,8 +1,6 @@
 """The page viewer in a real browser, framed as a chat client frames it: sandboxed, without cookies or an origin."""
 
-import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,11 +8,10 @@ from html import escape
 from urllib.parse import urlencode
 
 import pytest
-import uvicorn
 from playwright.async_api import Browser, Frame, Page, async_playwright
 
 from pincite.access import Principal
-from tests.http_server.sample_workspace import DOCUMENTS, MANUAL, NOTICE, Served, serve
+from tests.http_server.sample_workspace import DOCUMENTS, MANUAL, NOTICE, Served, listen, serve
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -70,18 +67,12 @@ class Framed:
 
 @pytest.fixture(scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with serve(tmp_path_factory.mktemp("library")) as served, async_playwright() as playwright:
-            await served.add("library", DOCUMENTS)
-            server = uvicorn.Server(uvicorn.Config(served.app, log_level="warning", access_log=False, lifespan="off"))
-            serving = asyncio.create_task(server.serve([listener]))
+    async with serve(tmp_path_factory.mktemp("library")) as served, async_playwright() as playwright:
+        await served.add("library", DOCUMENTS)
+        async with listen(served.app) as base:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             yield Site(served, base, browser)
             await browser.close()
-            server.should_exit = True
-            await serving
 
 
 @asynccontextmanager
