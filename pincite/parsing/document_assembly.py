@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pincite.document import Page, Words
-from pincite.parsing.paragraphs import Block, Kind, Line, spaced
-from pincite.parsing.text_piece import Rectangle
+from pincite.parsing.paragraphs import Block, Kind, Line
+from pincite.parsing.text_piece import Rectangle, spaced
 
 _TERMINAL = (".", "!", "?", ":", ";", "。", "！", "？", "：", "；", "…", "؟", "۔")
 _CLOSING = "\"'”’)]）】》」』"

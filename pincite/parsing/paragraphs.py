@@ -7,11 +7,10 @@ from enum import Enum, auto
 from itertools import pairwise
 
 from pincite.parsing.reading_order import Column, Row, rows_of
-from pincite.parsing.text_piece import Piece
+from pincite.parsing.text_piece import Piece, joined_text
 
-# Gaps in font sizes: between cells of a row, and between what still is one word.
+# In font sizes: a gap this wide stands between the cells of a row.
 _CELL_GAP = 1.0
-_GLUED = 0.18
 # In a column of fewer lines nothing tells a full line from a short one.
 _ROWS_THAT_MEASURE = 3
 _COLUMNS_OF_FIGURES = 3
@@ -50,11 +49,13 @@ class Line:
 
     @property
     def size(self) -> float:
+        """The size of most of its characters."""
         return max(self.pieces, key=lambda p: len(p.text)).size
 
     @property
     def text(self) -> str:
-        return "".join(lead + piece.text for lead, piece in spaced(self.pieces))
+        """What it reads, its pieces joined."""
+        return joined_text(self.pieces)
 
 
 @dataclass(slots=True)
@@ -65,19 +66,6 @@ class Block:
     lines: list[Line] = field(default_factory=list)
     begins_indented: bool = False
     ends_full: bool = False
-
-
-def spaced(pieces: Sequence[Piece]) -> Iterator[tuple[str, Piece]]:
-    """Yield the pieces of a line, each with what separates it from the piece before: nothing or a space."""
-    last: Piece | None = None
-    for piece in pieces:
-        if last is None:
-            yield "", piece
-        else:
-            gap = max(piece.x0 - last.x1, last.x0 - piece.x1)
-            apart = last.space_after or piece.space_before or gap > _GLUED * max(last.size, piece.size)
-            yield (" " if apart else ""), piece
-        last = piece
 
 
 def blocks_of(column: Column) -> list[Block]:
@@ -150,7 +138,7 @@ def _blocks_of_text(pieces: Sequence[Piece]) -> list[Block]:
         else:
             blocks.append(Block(Kind.PROSE, [line], begins_indented=measure.is_indented(row)))
             open_rows = [row]
-        blocks[-1].ends_full = len(rows) >= _ROWS_THAT_MEASURE and measure.is_full(row)
+        blocks[-1].ends_full = len(rows) >= _ROWS_THAT_MEASURE and measure.ends_full(open_rows)
     return blocks
 
 
@@ -248,6 +236,14 @@ class _Measure:
     def is_full(self, row: Row) -> bool:
         return self._edges(row)[1] > self.end - 2.5 * row.size
 
+    def ends_full(self, paragraph: Sequence[Row]) -> bool:
+        """Say whether the last line of a paragraph is as long as lines get here, or as its other lines."""
+        last = paragraph[-1]
+        margin = self.end
+        if len(paragraph) >= _ROWS_THAT_MEASURE:
+            margin = min(margin, max(self._edges(row)[1] for row in paragraph[:-1]))
+        return self._edges(last)[1] > margin - 2.5 * last.size
+
     def is_indented(self, row: Row) -> bool:
         return self._edges(row)[0] > self.start + 0.8 * row.size
 
@@ -262,10 +258,12 @@ class _Measure:
             return False
         start, _ = self._edges(row)
         last_start, last_end = self._edges(last)
-        text = "".join(lead + piece.text for lead, piece in spaced(row.pieces))
-        last_text = last.pieces[-1].text
+        text = row.text
         if _ITEM_START.match(text) and (
-            _BULLET.match(text[:1]) or _PHRASE_END.search(last_text) or not self.is_full(last)
+            _BULLET.match(text[:1])
+            or _ITEM_START.match(last.text)
+            or _PHRASE_END.search(last.text)
+            or not self.is_full(last)
         ):
             return False
         if last_end + _first_word_width(row) + 0.6 * size < self.end:

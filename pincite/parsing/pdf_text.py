@@ -31,6 +31,7 @@ _IDEOGRAPHS = "\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _LAM_ALEF = "[اأإآ]ل"
 _NEEDS_CHARACTERS = re.compile(f"[{_IDEOGRAPHS}]|{_LAM_ALEF}")
+_SPACE = re.compile(r"\s")
 _WORD = re.compile(rf"(?!\s)[{_IDEOGRAPHS}]|[^\s{_IDEOGRAPHS}]+")
 
 # A gap between two words wider than this many font sizes may be one between cells or columns.
@@ -116,7 +117,10 @@ def _lines_with_words(blocks: Sequence[Any], words: Iterable[Any], matrix: Matri
             start = line.text.find(word, after)
             if start < 0:
                 return None
-        if word.strip():
+        if _SPACE.search(word):
+            # MuPDF takes only the plain and the no-break space for spaces.
+            return None
+        if word:
             line.words.append((start, start + len(word)))
             line.boxes.append(_transformed((x0, y0, x1, y1), matrix) if turned else (x0, y0, x1, y1))
     return list(lines.values())

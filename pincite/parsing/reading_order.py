@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from pincite.parsing.text_piece import Piece
+from pincite.parsing.text_piece import Piece, joined_text
 
 # Prose columns are told from table columns by their lines: most are long and filled with ink.
 _FULL_LINE = 0.7
@@ -30,6 +30,11 @@ class Row:
     @property
     def x1(self) -> float:
         return max(p.x1 for p in self.pieces)
+
+    @property
+    def text(self) -> str:
+        """What it reads, its pieces joined."""
+        return joined_text(self.pieces)
 
     @property
     def size(self) -> float:

@@ -1,7 +1,11 @@
 """A piece of a line as a PDF draws it: text without a wide gap, with its words and their boxes."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+# A gap narrower than this many font sizes is no space.
+_GLUED = 0.18
 
 Rectangle = tuple[float, float, float, float]
 
@@ -91,3 +95,21 @@ class Piece:
             space_before=self.space_before if first == 0 else True,
             space_after=self.space_after if last == len(self.words) else True,
         )
+
+
+def spaced(pieces: Sequence[Piece]) -> Iterator[tuple[str, Piece]]:
+    """Yield the pieces of a line, each with what separates it from the piece before: nothing or a space."""
+    last: Piece | None = None
+    for piece in pieces:
+        if last is None:
+            yield "", piece
+        else:
+            gap = max(piece.x0 - last.x1, last.x0 - piece.x1)
+            apart = last.space_after or piece.space_before or gap > _GLUED * max(last.size, piece.size)
+            yield (" " if apart else ""), piece
+        last = piece
+
+
+def joined_text(pieces: Sequence[Piece]) -> str:
+    """Return what the pieces of a line read together."""
+    return "".join(lead + piece.text for lead, piece in spaced(pieces))
