@@ -24,9 +24,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A paragraph, or a heading where `level` is 1 to 6."""
+    """A paragraph, or a heading where `level` is 1 to 6; `follows` if no empty line parts it from the one before."""
 
     level: int
+    follows: bool
     pieces: tuple[Piece, ...]
 
 
@@ -51,10 +52,13 @@ def paragraphs(
     text: str, span: Span, blocks: Sequence[Span], sections: Sequence[Section], target: Target
 ) -> list[Paragraph]:
     """Return the paragraphs of `text` in `span`, every visible character of it exactly once and in order."""
-    return [
-        Paragraph(_heading_level(text, start, end, sections), tuple(_pieces(text, start, end, target)))
-        for start, end in _paragraph_spans(text, span, blocks)
-    ]
+    found, previous_end = [], None
+    for start, end in _paragraph_spans(text, span, blocks):
+        follows = previous_end is not None and text.count("\n", previous_end, start) < 2
+        level = _heading_level(text, start, end, sections)
+        found.append(Paragraph(level, follows, tuple(_pieces(text, start, end, target))))
+        previous_end = end
+    return found
 
 
 def section_path(sections: Sequence[Section], offset: int) -> tuple[str, ...]:

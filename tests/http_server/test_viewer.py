@@ -54,7 +54,7 @@ async def test_the_best_sentence_is_what_comes_into_view_and_names_the_section(l
     page = (await view(library, "contract.pdf", page=2, start=0, end=end, m="0-6", s=f"{start}-{end}")).text
     assert page.count('id="mark"') == 1
     assert re.search(r'<rect class="sentence" id="mark"', page)
-    assert "<span>2 Termination</span>" in page
+    assert '<span dir="auto">2 Termination</span>' in page
     assert "Best sentence" in page
     assert "begins on page 1</a>" in page
 
@@ -64,7 +64,7 @@ async def test_the_page_names_its_label_its_number_and_its_section(library: Serv
     page = (await view(library, "contract.pdf", page=2, start=start, end=end)).text
     assert 'value="2"' in page
     assert '<span class="label">(1)</span><span class="count">/ 3</span>' in page
-    assert "<span>2 Termination</span>" in page
+    assert '<span dir="auto">2 Termination</span>' in page
 
 
 async def test_a_link_without_a_page_opens_where_the_passage_begins(library: Served) -> None:
@@ -112,7 +112,7 @@ async def test_a_format_without_pages_shows_its_text_escaped_with_the_marks_in_i
     assert '<mark class="passage">Change the &lt;oil&gt; every 400 hours of operation. Use </mark>' in page
     assert '<mark class="passage term" id="mark">mineral</mark>' in page
     assert "<h3" in page
-    assert "<span>Maintenance</span>" in page
+    assert '<span dir="auto">Maintenance</span>' in page
 
 
 async def test_what_a_document_calls_itself_is_text_and_never_markup(library: Served) -> None:

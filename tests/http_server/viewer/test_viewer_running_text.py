@@ -40,6 +40,12 @@ def test_the_passage_its_sentence_and_its_words_are_marked_within_each_other() -
     ]
 
 
+def test_rows_that_no_empty_line_parts_follow_each_other() -> None:
+    rows = "a | b\nc | d\n\ne | f"
+    found = paragraphs(rows, (0, len(rows)), [(0, 5), (6, 11), (13, 18)], [], Target())
+    assert [paragraph.follows for paragraph in found] == [False, True, False]
+
+
 def test_a_long_block_that_begins_a_section_is_not_a_heading() -> None:
     code = "def leave():\n" + "    return 30\n" * 10
     found = paragraphs(code, (0, len(code)), [(0, len(code))], [Section(0, 1, "def leave")], Target())
