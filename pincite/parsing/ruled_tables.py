@@ -11,6 +11,7 @@ _TOUCH_PT = 3.0
 _THICKEST_RULE_PT = 3.0
 _SHORTEST_RULE_PT = 6.0
 _MAX_RULES = 2000
+_MAX_SQUARES = 20_000
 _MIN_FILLED_CELLS = 4
 
 
@@ -47,7 +48,7 @@ def gather_tables(pieces: Sequence[Piece], drawn: Iterable[Rectangle]) -> list[P
     tables = []
     for grid in _grids(rules):
         inside = [p for p in rest if grid.holds(p)]
-        if len(inside) < _MIN_FILLED_CELLS:
+        if not inside:
             continue
         table = grid.table(inside)
         if table is not None:
@@ -116,7 +117,8 @@ class _Grid:
 
     @property
     def is_table(self) -> bool:
-        return bool(self._down) and bool(self._across) and len(self.xs) >= 3 and len(self.ys) >= 3
+        ruled = bool(self._down) and bool(self._across) and len(self.xs) >= 3 and len(self.ys) >= 3
+        return ruled and len(self.xs) * len(self.ys) <= _MAX_SQUARES
 
     @property
     def area(self) -> float:
@@ -160,12 +162,14 @@ class _Grid:
     def _regions(self) -> dict[tuple[int, int], tuple[int, int]]:
         """Map every square of the grid to the first square of its cell: squares without a rule between are one."""
         region: dict[tuple[int, int], tuple[int, int]] = {}
+        down = [_near(self._down, x) for x in self.xs]
+        across = [_near(self._across, y) for y in self.ys]
         for i in range(len(self.ys) - 1):
             for j in range(len(self.xs) - 1):
                 middle = (self.ys[i] + self.ys[i + 1]) / 2, (self.xs[j] + self.xs[j + 1]) / 2
-                if j and not _is_ruled(self._down, self.xs[j], middle[0]):
+                if j and not _any_covers(down[j], middle[0]):
                     region[i, j] = region[i, j - 1]
-                elif i and not _is_ruled(self._across, self.ys[i], middle[1]):
+                elif i and not _any_covers(across[i], middle[1]):
                     region[i, j] = region[i - 1, j]
                 else:
                     region[i, j] = i, j
@@ -176,7 +180,7 @@ class _Grid:
         parts = [piece]
         for x in self.xs[1:-1]:
             last = parts[-1]
-            if last.x0 < x - 1 and last.x1 > x + 1 and _is_ruled(self._down, x, last.middle):
+            if last.x0 < x - 1 and last.x1 > x + 1 and _any_covers(_near(self._down, x), last.middle):
                 parts[-1:] = last.cut_at(x)
         return parts
 
@@ -194,5 +198,9 @@ def _between(positions: Sequence[float], value: float) -> int:
     return min(max(bisect_right(positions, value) - 1, 0), len(positions) - 2)
 
 
-def _is_ruled(rules: Sequence[Rule], at: float, along: float) -> bool:
-    return any(abs(r.at - at) <= 2 * _TOUCH_PT and r.start - 1 <= along <= r.end + 1 for r in rules)
+def _near(rules: Sequence[Rule], at: float) -> list[Rule]:
+    return [r for r in rules if abs(r.at - at) <= 2 * _TOUCH_PT]
+
+
+def _any_covers(rules: Sequence[Rule], along: float) -> bool:
+    return any(r.start - 1 <= along <= r.end + 1 for r in rules)
