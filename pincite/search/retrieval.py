@@ -17,7 +17,7 @@ from pincite.search.ranking import FLOOR, WeightedTerm, cover, evidence, probabi
 LONGEST_QUESTION = 8_000
 MOST_PASSAGES = 100
 # Windows looked at by meaning and passages by words; a passage has several windows.
-_NEAREST_WINDOWS = 200
+_NEAREST_WINDOWS = 150
 _WITH_WORDS = 50
 # Neighbours are joined up to this many: more would be a page, not a passage.
 _MOST_JOINED = 2
