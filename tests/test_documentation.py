@@ -8,7 +8,9 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from http_server.app import create_app
@@ -20,6 +22,7 @@ from tests.serving import served
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "key-for-the-examples-in-the-docs"
 README_LINES = 50
+SAMPLES = ("handbook.pdf", "contract.zh.pdf", "manual.md")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,44 @@ async def test_the_rest_and_mcp_examples_end_with_a_cited_passage(address: str) 
     assert answer["passages"][0]["page"] == 12
     (example,) = snippets("docs/mcp.md", "python")
     assert "/view/" in await run(address, sys.executable, "-W", "error", "-c", example)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+async def test_the_readme_shows_the_answer_that_its_question_gets(address: str, page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    question = re.findall(r'search samples "(.*)"', text)[0]
+    title, number, section = re.findall(r"\*\*(.*)\*\*(?:, page |，第 )(\d+)(?:, | 页，)\*(.*)\*", text)[0]
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as http:
+        await index_samples(http, address)
+        found = await ask(http, address, question)
+        (across,) = re.findall(r"“([^”]+[?？])”", text)
+        assert (await ask(http, address, across))["page"] == int(number)
+    assert (found["document"]["title"], found["page"]) == (title, int(number))
+    assert found["section"].endswith(section)
+    (quoted,) = re.findall(r"(?:^> [^*\n]+\n)+", text, re.MULTILINE)
+    assert squeezed(re.sub(r"^> ", "", quoted, flags=re.MULTILINE)).rstrip("…") in squeezed(found["text"])
+
+
+async def index_samples(http: httpx.AsyncClient, address: str) -> None:
+    """Index what `scripts/run` indexes; what is there already costs nothing."""
+    await http.post(f"{address}/api/knowledge-bases", json={"name": "samples"})
+    files = [("files", (name, (ROOT / "samples" / name).read_bytes())) for name in SAMPLES]
+    job = (await http.post(f"{address}/api/knowledge-bases/samples/documents", files=files)).json()["id"]
+    async with http.stream("GET", f"{address}/api/jobs/{job}/events") as events:
+        assert "done" in "".join([line async for line in events.aiter_lines()])
+
+
+async def ask(http: httpx.AsyncClient, address: str, question: str) -> dict[str, Any]:
+    asked = {"knowledge_base": "samples", "question": question, "k": 1}
+    answer: dict[str, Any] = (await http.post(f"{address}/api/search", json=asked)).json()
+    assert answer["passages"], answer["why"]
+    passage: dict[str, Any] = answer["passages"][0]
+    return passage
+
+
+def squeezed(text: str) -> str:
+    return "".join(text.split())
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
