@@ -26,11 +26,6 @@ SAMPLES = ("handbook.pdf", "contract.zh.pdf", "manual.md")
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """A server as a reader of the docs has it, with the embedded model."""
     settings = load_settings(data=tmp_path_factory.mktemp("docs"), admin_key=KEY, parser_workers=1)

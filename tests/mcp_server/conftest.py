@@ -30,11 +30,6 @@ class Library:
     key: str
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 async def library(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Library]:
     folder = tmp_path_factory.mktemp("library")
