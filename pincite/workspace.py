@@ -89,7 +89,9 @@ class Workspace:
 
     def announce(self, url: str) -> None:
         """Tell commands on this data folder that a server runs at `url`."""
-        self._writer.lock.announce(url)  # type: ignore[union-attr]
+        lock = self._writer.lock
+        assert lock is not None
+        lock.announce(url)
 
     def begin_service(self) -> None:
         """Load the model, bring outdated knowledge bases up to date and keep the index tidy, beside the requests."""

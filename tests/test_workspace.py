@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +65,17 @@ async def workspace(settings: Settings) -> AsyncIterator[Workspace]:
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "documents"
     made.mkdir()
-    (made / "handbook.pdf").write_bytes(pdf("Employee handbook", LEAVE))
+    (made / "leave.md").write_text(f"# Leave\n\n{LEAVE}\n")
     (made / "pump.md").write_text(f"# Pump\n\n{PUMP}\n")
     (made / "合同.txt").write_text(NOTICE)
     return made
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> Path:
+    path = tmp_path / "handbook.pdf"
+    path.write_bytes(pdf("Employee handbook", LEAVE))
+    return path
 
 
 async def finish(workspace: Workspace, job: Job) -> Job:
@@ -94,8 +100,11 @@ def upload(workspace: Workspace, name: str, data: bytes) -> UploadedFile:
 # Documents in
 
 
-async def test_a_folder_is_indexed_and_its_text_found_with_its_page(workspace: Workspace, folder: Path) -> None:
-    job = await add(workspace, "manuals", folder)
+async def test_a_folder_is_indexed_and_its_text_found_with_its_page(
+    workspace: Workspace, folder: Path, handbook: Path
+) -> None:
+    (folder / "leave.md").unlink()
+    job = await add(workspace, "manuals", folder, handbook)
     assert job.state == "done"
     assert statuses(job) == {"handbook.pdf": "indexed", "pump.md": "indexed", "合同.txt": "indexed"}
     found = await workspace.search(OWNER, "manuals", "parental leave thirty days")
@@ -125,7 +134,7 @@ async def test_a_changed_file_replaces_its_older_version(workspace: Workspace, f
     first = await add(workspace, "manuals", folder)
     (folder / "pump.md").write_text("# Pump\n\nThe impeller is made of bronze.\n")
     second = await add(workspace, "manuals", folder)
-    assert statuses(second) == {"handbook.pdf": "unchanged", "pump.md": "indexed", "合同.txt": "unchanged"}
+    assert statuses(second) == {"leave.md": "unchanged", "pump.md": "indexed", "合同.txt": "unchanged"}
     ids = {result["path"]: result["document_id"] for result in first.results}
     assert ids == {result["path"]: result["document_id"] for result in second.results}
     with await workspace.stored(OWNER, ids["pump.md"]) as stored:
@@ -145,7 +154,7 @@ async def test_a_broken_file_fails_alone_and_is_told(workspace: Workspace, folde
     assert results["broken.pdf"]["status"] == results["empty.md"]["status"] == "failed"
     assert results["broken.pdf"]["error"]["code"] == "corrupt_document"
     assert results["empty.md"]["error"]["code"] == "empty_document"
-    assert results["handbook.pdf"]["status"] == "indexed"
+    assert results["leave.md"]["status"] == "indexed"
     records = {record.path: record for record in await workspace.documents(OWNER, "manuals")}
     assert records["broken.pdf"].status == "failed"
     assert records["broken.pdf"].error == results["broken.pdf"]["error"]
@@ -154,16 +163,16 @@ async def test_a_broken_file_fails_alone_and_is_told(workspace: Workspace, folde
 
 async def test_a_failed_replacement_keeps_the_old_version(workspace: Workspace, folder: Path) -> None:
     await add(workspace, "manuals", folder)
-    good = (folder / "handbook.pdf").read_bytes()
-    (folder / "handbook.pdf").write_bytes(b"%PDF-1.7\nnothing that follows")
-    assert statuses(await add(workspace, "manuals", folder))["handbook.pdf"] == "failed"
+    good = (folder / "leave.md").read_bytes()
+    (folder / "leave.md").write_bytes(b"")
+    assert statuses(await add(workspace, "manuals", folder))["leave.md"] == "failed"
     best = (await workspace.search(OWNER, "manuals", LEAVE)).passages[0]
-    assert best.document.path == "handbook.pdf"
+    assert best.document.path == "leave.md"
     record = await workspace.document(OWNER, best.document.id)
-    assert (record.status, record.error and record.error["code"]) == ("indexed", "corrupt_document")
+    assert (record.status, record.error and record.error["code"]) == ("indexed", "empty_document")
     assert (await workspace.original(OWNER, record.id)).read_bytes() == good
-    (folder / "handbook.pdf").write_bytes(good)
-    assert statuses(await add(workspace, "manuals", folder))["handbook.pdf"] == "unchanged"
+    (folder / "leave.md").write_bytes(good)
+    assert statuses(await add(workspace, "manuals", folder))["leave.md"] == "unchanged"
     assert (await workspace.document(OWNER, record.id)).error is None
 
 
@@ -391,8 +400,11 @@ async def test_the_administrators_key_can_come_from_the_settings(settings: Setti
 # The viewer
 
 
-async def test_a_citations_link_opens_its_document_for_its_reader(workspace: Workspace, folder: Path) -> None:
-    await add(workspace, "manuals", folder)
+async def test_a_citations_link_opens_its_document_for_its_reader(
+    workspace: Workspace, folder: Path, handbook: Path
+) -> None:
+    (folder / "leave.md").unlink()
+    await add(workspace, "manuals", folder, handbook)
     record, key = await workspace.keyring.issue("a reader", {"read"}, None)
     who = await workspace.authenticate(key)
     best = (await workspace.search(who, "manuals", LEAVE)).passages[0]
@@ -433,8 +445,10 @@ async def test_the_local_owners_link_only_reads(workspace: Workspace, folder: Pa
         await workspace.remove_document(principal, document_id)
 
 
-async def test_a_page_is_drawn_and_one_that_is_not_there_is_unknown(workspace: Workspace, folder: Path) -> None:
-    job = await add(workspace, "manuals", folder)
+async def test_a_page_is_drawn_and_one_that_is_not_there_is_unknown(
+    workspace: Workspace, folder: Path, handbook: Path
+) -> None:
+    job = await add(workspace, "manuals", folder, handbook)
     ids = {result["path"]: result["document_id"] for result in job.results}
     drawn = await asyncio.gather(*(workspace.page_image(OWNER, ids["handbook.pdf"], 2, 1.0) for _ in range(3)))
     assert drawn[0].startswith(b"\x89PNG")
@@ -447,16 +461,13 @@ async def test_a_page_is_drawn_and_one_that_is_not_there_is_unknown(workspace: W
 # Processes
 
 
-Opener = Callable[[], AbstractAsyncContextManager[Workspace]]
-
-
 async def test_a_reader_beside_the_writer_finds_what_it_writes(
     workspace: Workspace, settings: Settings, folder: Path
 ) -> None:
     async with Workspace(settings, embedder=FakeEmbedder(), read_only=True) as beside:
         await add(workspace, "manuals", folder)
         found = await beside.search(OWNER, "manuals", LEAVE)
-        assert found.passages[0].document.path == "handbook.pdf"
+        assert found.passages[0].document.path == "leave.md"
         with pytest.raises(DataFolderBusy):
             await beside.add(OWNER, "manuals", [str(folder)])
 

@@ -15,7 +15,7 @@ from pincite.errors import DataFolderBusy, UnknownKnowledgeBase
 from pincite.settings import Settings, load_settings
 
 # Time for another command to finish, or for a server that has just started to say where it is.
-BUSY_ATTEMPTS = 20
+BUSY_ATTEMPTS = 40
 BUSY_WAIT_S = 0.25
 
 Shape = dict[str, Any]
