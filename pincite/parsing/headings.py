@@ -61,21 +61,22 @@ class NumberedHeading:
         return self.title == self.number
 
 
-def numbered_heading(text: str, *, alone: bool) -> NumberedHeading | None:
+def numbered_heading(text: str, *, alone: bool, emphasised: bool = False) -> NumberedHeading | None:
     """Return the heading that `text` begins with, or None.
 
     `text` is a paragraph, its lines joined by any white space; `alone` says that the paragraph is short enough to be
-    nothing but a heading. Otherwise the heading must be run in: a title in title case and a full stop or colon.
+    nothing but a heading, and `emphasised` that it is set like one, so that its title need not have capitals.
+    Otherwise the heading must be run in: a title in title case and a full stop or colon.
     """
     flat = " ".join(text.split())
     for parse in (_chinese, _annex, _chapter, _decimal):
-        found = parse(flat, alone)
+        found = parse(flat, alone, alone and emphasised)
         if found is not None:
             return found
     return None
 
 
-def _chinese(text: str, alone: bool) -> NumberedHeading | None:
+def _chinese(text: str, alone: bool, _: bool) -> NumberedHeading | None:
     for pattern, fixed_rank in ((_ZH_ORDINAL, 0), (_ZH_ITEM, _ZH_ITEM_RANK), (_ZH_SUBITEM, _ZH_SUBITEM_RANK)):
         match = pattern.match(text)
         if match is None:
@@ -98,19 +99,23 @@ def _chinese(text: str, alone: bool) -> NumberedHeading | None:
     return None
 
 
-def _annex(text: str, alone: bool) -> NumberedHeading | None:
+def _annex(text: str, alone: bool, _: bool) -> NumberedHeading | None:
     match = _ANNEX.match(text)
     if match is None or not alone or len(text) > 120 or _SENTENCE_END.search(text):
         return None
     return NumberedHeading(match[0].strip(), text, PART_RANK, len(text))
 
 
-def _chapter(text: str, alone: bool) -> NumberedHeading | None:
+def _chapter(text: str, alone: bool, emphasised: bool) -> NumberedHeading | None:
     match = _CHAPTER_WORD.match(text)
-    return None if match is None else _titled(text, match[0].rstrip(".:"), match.end(), _CHAPTER, alone)
+    return (
+        None
+        if match is None
+        else _titled(text, match[0].rstrip(".:"), match.end(), _CHAPTER, alone, emphasised=emphasised)
+    )
 
 
-def _decimal(text: str, alone: bool) -> NumberedHeading | None:
+def _decimal(text: str, alone: bool, emphasised: bool) -> NumberedHeading | None:
     match = _DECIMAL.match(text)
     if match is None:
         return None
@@ -122,16 +127,21 @@ def _decimal(text: str, alone: bool) -> NumberedHeading | None:
     if not match["word"] and not match["mark"] and len(parts) == 1 and not text[match.end() :].startswith(" "):
         return None
     rank = _SECTION + _DECIMAL_STEP * (len(parts) - 1)
-    return _titled(text, match[0].strip().rstrip("."), match.end(), rank, alone, worded=bool(match["word"]))
+    return _titled(
+        text, match[0].strip().rstrip("."), match.end(), rank, alone, emphasised=emphasised, worded=bool(match["word"])
+    )
 
 
-def _titled(text: str, number: str, at: int, rank: int, alone: bool, *, worded: bool = True) -> NumberedHeading | None:
+def _titled(
+    text: str, number: str, at: int, rank: int, alone: bool, *, emphasised: bool, worded: bool = True
+) -> NumberedHeading | None:
     """Take the title that follows a number: all of a short paragraph, or what is run in before the first full stop."""
     rest = text[at:].strip(" -–—:.\t")
     if not rest:
         return NumberedHeading(number, number, rank, len(text)) if worded and alone else None
     begin = text.index(rest, at) if rest in text else at
-    if alone and len(rest) <= 140 and reads_like_a_title(rest):
+    reads = reads_like_a_title(rest) or (emphasised and not _SENTENCE_END.search(rest) and any(map(str.isalpha, rest)))
+    if alone and len(rest) <= 140 and reads:
         return NumberedHeading(number, text.rstrip(".: "), rank, len(text))
     match = _RUN_IN.match(text, begin)
     if match is None or not reads_like_a_title(match["title"]):
@@ -145,7 +155,8 @@ def reads_like_a_title(text: str) -> bool:
     A title has letters, no sentence punctuation inside, and does not end like a clause.
     """
     words = re.findall(r"[^\W\d_][\w’'-]*", text)
-    if text[:1] in "\"“‘'" or (len(words) > 4 and _VERB.search(text)):
+    says = text.lower() if text.isupper() else text
+    if text[:1] in "\"“‘'" or (len(words) > 4 and _VERB.search(says)):
         return False
     if not words or _SENTENCE_END.search(text) or re.search(r"[.。；;!?]\s+\S", text.rstrip(".")):
         return False

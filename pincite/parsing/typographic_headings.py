@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from pincite.document import Section
 from pincite.parsing.document_assembly import SetLine
@@ -27,6 +28,9 @@ _UNNUMBERED_RANKS = (_TOP_RANK, _BOLD_OVER_NUMBERS_RANK, _CAPITALS_RANK, _BOLD_R
 
 _LEADERS = re.compile(r"\.{4,}|(?:\. ){4,}|…{2,}|·{4,}|_{4,}")
 _ENDS_WITH_PAGE = re.compile(r"[\s.…](?:\d{1,4}|[ivxl]{1,6})$")
+_JOINING_WORDS = frozenset({"and", "between", "among", "by and between", "by and among", "or", "to", "for"})
+_BARE_INTEGER = re.compile(r"(\d{1,2}) ")
+_FIRST_INTEGER = re.compile(r"(?:section |article )?(\d{1,2})\b", re.IGNORECASE)
 _UNFINISHED = re.compile(r"(?:[;,&/-]|\b(?:and|or|of|the|for|to|in|with))$", re.IGNORECASE)
 _COMPANY = re.compile(r"\b(?:inc|llc|ltd|corp|corporation|l\.p|gmbh|s\.a|n\.a|plc|company)\b\.?,?$", re.IGNORECASE)
 _NO_HEADING = re.compile(
@@ -64,6 +68,7 @@ def headings_by_type(text: str, lines: Sequence[SetLine]) -> list[Section]:
         # The first line of a filing ("Exhibit 10.1") names all of it.
         if heading is not None and heading.page not in contents and (heading.start or heading.rank != PART_RANK):
             found.append(heading)
+    found = _in_sequence(found)
     found = _without_lists(_without_labels(_without_repeats(found), lines), text)
     return _levelled(_with_titles(found, text), body)
 
@@ -110,32 +115,37 @@ def _heading(text: str, block: Sequence[SetLine], body: float, *, bold_body: boo
     bold = not bold_body and last.bold_until >= last.end and first.bold_until >= first.end
     place = _Heading(first.start, last.end, first.page, first.size, bold=bold)
     alone = len(block) <= _MAX_LINES and last.end - first.start <= MAX_TITLE and not _ENDS_WITH_PAGE.search(flat)
-    numbered = numbered_heading(flat, alone=alone)
+    larger = first.size >= _LARGER * body
+    numbered = numbered_heading(flat, alone=alone, emphasised=bold or larger)
     if numbered is not None:
         title = numbered.title[:MAX_TITLE]
         unfinished = numbered.is_bare or _UNFINISHED.search(title) is not None
         return replace(place, title=title, rank=numbered.rank, unfinished=unfinished)
     if alone:
-        return _unnumbered(flat, place, larger=first.size >= _LARGER * body)
+        return _unnumbered(flat, place, larger=larger)
     if first.start < first.bold_until < first.end and not bold_body:
         return _run_in(text, first, place)
     return None
 
 
 def _unnumbered(flat: str, place: _Heading, *, larger: bool) -> _Heading | None:
-    if flat.endswith((".", ",", ";", "，", "。", "；")) or _NO_HEADING.match(flat) or _COMPANY.search(flat):
-        return None
-    if sum(c.isalpha() for c in flat) < max(2, 0.5 * len(flat.replace(" ", ""))):
-        return None
-    capitals = _is_in_capitals(flat)
     title = flat.rstrip(": ：")
-    if larger:
+    capitals = _is_in_capitals(flat)
+    if not _may_be_a_title(title, flat) or (capitals and not reads_like_a_title(title)):
+        return None
+    if larger or (place.bold and capitals):
         return replace(place, title=title, rank=_TOP_RANK)
-    if place.bold and (capitals or reads_like_a_title(flat) or len(flat) <= 60):
-        return replace(place, title=title, rank=_TOP_RANK if capitals else _BOLD_RANK)
-    if capitals and len(flat) <= 80:
-        return replace(place, title=title, rank=_CAPITALS_RANK)
-    return None
+    if place.bold and (reads_like_a_title(flat) or len(flat) <= 60):
+        return replace(place, title=title, rank=_BOLD_RANK)
+    return replace(place, title=title, rank=_CAPITALS_RANK) if capitals and len(flat) <= 80 else None
+
+
+def _may_be_a_title(title: str, flat: str) -> bool:
+    if flat.endswith((".", ",", ";", "，", "。", "；")) or flat[0] in '"“‘' or title.lower() in _JOINING_WORDS:
+        return False
+    if _NO_HEADING.match(flat) or _COMPANY.search(flat):
+        return False
+    return sum(c.isalpha() for c in flat) >= max(2, 0.5 * len(flat.replace(" ", "")))
 
 
 def _run_in(text: str, line: SetLine, place: _Heading) -> _Heading | None:
@@ -158,6 +168,21 @@ def _without_repeats(headings: Sequence[_Heading]) -> list[_Heading]:
     """Leave out what stands again and again: running headers and the labels of forms."""
     times = Counter(h.title.casefold() for h in headings)
     return [h for h in headings if times[h.title.casefold()] <= _MAX_REPEATS]
+
+
+def _in_sequence(headings: Sequence[_Heading]) -> list[_Heading]:
+    """Leave out a bare number that does not go on counting, such as the number of a house."""
+    kept = []
+    seen = {0}
+    for heading in headings:
+        bare = _BARE_INTEGER.match(heading.title)
+        if bare is not None and not seen & {int(bare[1]) - 1, int(bare[1])}:
+            continue
+        first = _FIRST_INTEGER.match(heading.title)
+        if first is not None:
+            seen.add(int(first[1]))
+        kept.append(heading)
+    return kept
 
 
 def _without_labels(headings: Sequence[_Heading], lines: Sequence[SetLine]) -> list[_Heading]:
@@ -230,13 +255,17 @@ def _goes_on(heading: _Heading) -> bool:
 
 
 def _levelled(headings: Sequence[_Heading], body: float) -> list[Section]:
-    """Nest by size first, where type is larger than the body's, then by the scheme of numbering."""
+    """Nest by size first, where type is larger than the body's, then by the scheme of numbering.
+
+    Headings of one scheme share the size that most of them have.
+    """
     numbered = [h for h in headings if h.rank not in _UNNUMBERED_RANKS and h.rank != _RUN_IN_RANK]
     bold_numbers = 2 * sum(h.bold for h in numbered) > len(numbered)
+    sizes = {rank: median(_excess(h, body) for h in numbered if h.rank == rank) for rank in {h.rank for h in numbered}}
     sections: list[Section] = []
     stack: list[tuple[float, int]] = []
     for heading in headings:
-        larger = round(heading.size * 2) / 2 if heading.size >= _LARGER * body else 0.0
+        larger = sizes.get(heading.rank, _excess(heading, body))
         rank = heading.rank
         if rank == _BOLD_RANK and not bold_numbers:
             rank = _BOLD_OVER_NUMBERS_RANK
@@ -245,3 +274,8 @@ def _levelled(headings: Sequence[_Heading], body: float) -> list[Section]:
         stack.append((-larger, rank))
         sections.append(Section(heading.start, len(stack), heading.title))
     return sections
+
+
+def _excess(heading: _Heading, body: float) -> float:
+    """The heading's size to half a point if it is larger than the body's, else 0."""
+    return round(heading.size * 2) / 2 if heading.size >= _LARGER * body else 0.0

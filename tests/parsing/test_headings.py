@@ -64,6 +64,14 @@ def test_a_sentence_that_begins_with_a_number_is_no_heading(text: str) -> None:
     assert numbered_heading(text, alone=False) is None
 
 
+def test_a_title_set_like_a_heading_needs_no_capitals() -> None:
+    text = "5. Use and repair of the stock"
+    assert numbered_heading(text, alone=True) is None
+    found = numbered_heading(text, alone=True, emphasised=True)
+    assert found is not None
+    assert found.title == text
+
+
 def test_ranks_follow_the_depth_of_the_number() -> None:
     texts = ["Exhibit A", "ARTICLE I TERM", "1. Term", "1.1 First Term", "1.1.1 Start of the First Term"]
     ranks = [found.rank for text in texts if (found := numbered_heading(text, alone=True))]
