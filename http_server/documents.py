@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
 from http_server.problems import documented
-from http_server.shapes import Document, DocumentPage, DocumentText, Incoming, Job
+from http_server.shapes import Document, DocumentPage, DocumentText, Incoming, Job, Text
 from http_server.uploads import UploadLimits, receive_files
 from http_server.workspace_access import Caller, ServedWorkspace
 from pincite import records
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/api", tags=["documents"])
 class DocumentAddress(Incoming):
     """Where a source is: a git repository, for now."""
 
-    url: str
+    url: Text
 
 
 _ADD_BODY: dict[str, Any] = {

@@ -1,5 +1,6 @@
 """Errors as problem details (RFC 9457): the error tree mapped to status codes, once."""
 
+import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -46,6 +47,15 @@ STATUS: Mapping[type[PinciteError], HTTPStatus] = {
 }
 
 
+class ProblemResponse(JSONResponse):
+    """Problem details; a message that quotes half of a surrogate pair is still written, as the escape it came as."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
 class InvalidValue(BaseModel):
     """One value of the request that cannot be used."""
 
@@ -74,7 +84,7 @@ def status_of(error: PinciteError | type[PinciteError]) -> HTTPStatus:
     return next(STATUS[ancestor] for ancestor in kind.__mro__ if ancestor in STATUS)
 
 
-def problem(error: PinciteError) -> JSONResponse:
+def problem(error: PinciteError) -> ProblemResponse:
     """Return the answer that tells an error."""
     status = status_of(error)
     headers = {}
@@ -115,27 +125,30 @@ def handle_problems(app: FastAPI) -> None:
     """Make every error of the app a problem: ours, invalid input, unknown addresses, and what nobody expected."""
 
     @app.exception_handler(PinciteError)
-    async def ours(_: Request, error: PinciteError) -> JSONResponse:
+    async def ours(_: Request, error: PinciteError) -> ProblemResponse:
         if status_of(error) == HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("unmapped error %s", error.code)
         return problem(error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(_: Request, error: RequestValidationError) -> ProblemResponse:
         found = [
-            {"where": ".".join(map(str, item["loc"])), "message": str(item["msg"])} for item in error.errors()[:20]
+            {"where": ".".join(map(str, item["loc"])), "message": str(item["msg"]).removeprefix("Value error, ")}
+            for item in error.errors()[:20]
         ]
         detail = "; ".join(f"{item['where']}: {item['message']}" for item in found)
         return _response(HTTPStatus.UNPROCESSABLE_ENTITY, errors.InvalidRequest.code, detail, {"errors": found})
 
     @app.exception_handler(HTTPException)
-    async def protocol(_: Request, error: HTTPException) -> JSONResponse:
+    async def protocol(_: Request, error: HTTPException) -> ProblemResponse:
         status = HTTPStatus(error.status_code)
+        if status == HTTPStatus.BAD_REQUEST:  # a body that the framework could not read at all
+            return problem(errors.InvalidRequest(str(error.detail)))
         code = status.phrase.lower().replace(" ", "_").replace("-", "_")
         return _response(status, code, str(error.detail), headers=error.headers)
 
     @app.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+    async def unexpected(_: Request, error: Exception) -> ProblemResponse:
         # Starlette raises it again for the server's log; the message may hold anything, so the caller does not get it.
         # It answers outside all middleware, so that the headers are set here.
         detail = "Something failed inside the server; its log has the reason."
@@ -173,6 +186,6 @@ def _response(
     detail: str,
     extra: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> ProblemResponse:
     content = _body(status, code, detail) | dict(extra or {})
-    return JSONResponse(content, status, dict(headers or {}), media_type=MEDIA_TYPE)
+    return ProblemResponse(content, status, dict(headers or {}))

@@ -1,13 +1,22 @@
 """The JSON that goes in and out of the REST interface."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pincite import records
 from pincite.passage import SearchFilter, SearchResult, citation
 from pincite.settings import KnowledgeBaseSettings
+
+
+def _whole(text: str) -> str:
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("it holds half of a surrogate pair, which is no character; send well-formed Unicode")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
 
 
 class Incoming(BaseModel):
@@ -17,7 +26,7 @@ class Incoming(BaseModel):
 
 
 class NewKnowledgeBase(Incoming):
-    name: str = Field(examples=["contracts"])
+    name: Text = Field(examples=["contracts"])
     settings: dict[str, Any] = Field(
         default_factory=dict, description="Settings that differ from the defaults.", examples=[{"chunk_tokens": 1024}]
     )
@@ -118,19 +127,19 @@ class Job(BaseModel):
 class Filter(Incoming):
     """Which documents may answer; an empty field allows all."""
 
-    document_ids: list[str] = Field(default_factory=list, max_length=1000)
-    path_prefix: str = Field("", max_length=1000, examples=["2024/"])
-    media_types: list[str] = Field(default_factory=list, max_length=50, examples=[["application/pdf"]])
+    document_ids: list[Text] = Field(default_factory=list, max_length=1000)
+    path_prefix: Text = Field("", max_length=1000, examples=["2024/"])
+    media_types: list[Text] = Field(default_factory=list, max_length=50, examples=[["application/pdf"]])
 
     def to_search(self) -> SearchFilter:
         return SearchFilter(tuple(self.document_ids), self.path_prefix, tuple(self.media_types))
 
 
 class SearchRequest(Incoming):
-    knowledge_base: str | None = Field(
+    knowledge_base: Text | None = Field(
         None, description="Id or name; every readable one if absent.", examples=["samples"]
     )
-    question: str = Field(examples=["How many days of notice does a termination need?"])
+    question: Text = Field(examples=["How many days of notice does a termination need?"])
     k: int | None = Field(
         None, description="Passages, 1 to 100; the knowledge base's own number if absent.", examples=[5]
     )

@@ -201,6 +201,27 @@ async def test_addresses_and_methods_that_do_not_exist_are_problems_too(library:
         assert answer.json()["status"] == status
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[" * 200_000,
+        b'{"question": "x"',
+        b"\xff\xfe",
+        b'{"question": 7}',
+        b'{"question": "x", "k": 1e400}',
+        b'{"question": "\\ud800"}',
+        b'{"question": "x", "knowledge_base": "\\udfff"}',
+        b'{"question": "x", "\\ud800": 1}',
+        b'{"question": "x", "unknown": 1}',
+    ],
+)
+async def test_a_body_that_makes_no_sense_is_the_callers_mistake(library: Served, body: bytes) -> None:
+    answer = await library.http.post("/api/search", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
 async def test_answers_carry_headers_that_bind_a_browser(library: Served) -> None:
     answer = await library.http.get("/api/knowledge-bases")
     assert answer.headers["x-content-type-options"] == "nosniff"
