@@ -51,6 +51,9 @@ def parse_pdf(data: bytes, name: str) -> Document:
     """
     with open_pdf(data, name) as pdf:
         warnings: list[ParseWarning] = []
+        if pdf.is_repaired:
+            message = "the file is damaged and was repaired; pages or text may be missing"
+            warnings.append(ParseWarning("document_repaired", message))
         assembly = Assembly()
         layouts = _layouts(pdf, warnings)
         layout = next(layouts, None)

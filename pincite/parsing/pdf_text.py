@@ -132,8 +132,10 @@ def _lines_with_characters(blocks: Sequence[Any], matrix: Matrix) -> Iterator[_L
     for block in blocks:
         for raw in block.get("lines", ()):
             for span in raw["spans"]:
-                span["chars"] = _in_logical_order(span["chars"])
                 span["text"] = "".join([c["c"] for c in span["chars"]])
+                if "ل" in span["text"]:
+                    span["chars"] = _in_logical_order(span["chars"])
+                    span["text"] = "".join([c["c"] for c in span["chars"]])
             characters = [c for span in raw["spans"] for c in span["chars"]]
             line = _line(raw, "".join([span["text"] for span in raw["spans"]]), matrix)
             for found in _WORD.finditer(line.text):
@@ -170,16 +172,20 @@ def _line(raw: Any, text: str, matrix: Matrix) -> _Line:
     spans: list[tuple[int, int, float, bool]] = []
     at = 0
     main = None
+    longest = -1
+    look = None
     for span in raw["spans"]:
         length = len(span["text"])
-        bold = bool(span["flags"] & _BOLD_FLAG) or _is_bold(span["font"])
-        if spans and spans[-1][2] == span["size"] and spans[-1][3] == bold:
-            spans[-1] = (spans[-1][0], at + length, span["size"], bold)
+        if length > longest:
+            main, longest = span, length
+        shown = (span["size"], span["flags"], span["font"])
+        if shown == look:
+            start, _, size, bold = spans[-1]
+            spans[-1] = (start, at + length, size, bold)
         else:
-            spans.append((at, at + length, span["size"], bold))
+            look = shown
+            spans.append((at, at + length, shown[0], bool(shown[1] & _BOLD_FLAG) or _is_bold(shown[2])))
         at += length
-        if main is None or length > len(main["text"]):
-            main = span
     a, b, c, d, e, f = matrix
     dx, dy = raw["dir"]
     x, y = main["origin"] if main else raw["bbox"][:2]

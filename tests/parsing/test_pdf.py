@@ -267,6 +267,13 @@ def test_a_page_with_damaged_content_is_reported_and_the_rest_is_read() -> None:
     assert [w.page for w in parsed.warnings] == [2]
 
 
+def test_a_file_that_had_to_be_repaired_says_so() -> None:
+    data = document([(72, 100, "the only page")]).tobytes()
+    parsed = parse_pdf(data.replace(b"startxref", b"startxxxx"), "broken.pdf")
+    assert parsed.text == "the only page"
+    assert [w.code for w in parsed.warnings] == ["document_repaired"]
+
+
 def test_a_title_comes_from_metadata_then_from_the_largest_type_then_from_the_name() -> None:
     pdf = document([(72, 100, "a plain line of text"), (72, 120, "and one more of them")])
     assert parse(pdf, "folder/lease 2024.pdf").title == "lease 2024"
