@@ -43,7 +43,9 @@ def place(document: Document, quote: str, page: int) -> tuple[int, int] | None:
     start = document.pages[page - 1].start
     end = document.pages[min(page, len(document.pages) - 1)].end
     found = re.search(pattern, document.text[start:end].translate(_PLAIN))
-    return None if found is None else (start + found.start(), start + found.end())
+    if found is None or start + found.start() >= document.pages[page - 1].end:
+        return None
+    return start + found.start(), start + found.end()
 
 
 def covered(document: Document, page: int, span: tuple[int, int], rectangles: list[list[float]]) -> float:
