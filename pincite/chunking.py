@@ -50,9 +50,7 @@ class _Piece:
     section: int
 
 
-def chunk(
-    document: Document, *, max_tokens: int, count_tokens: CountTokens, window_tokens: int = 0
-) -> list[Chunk]:
+def chunk(document: Document, *, max_tokens: int, count_tokens: CountTokens, window_tokens: int = 0) -> list[Chunk]:
     """Cut the document into passages of at most `max_tokens` tokens, their prefix included.
 
     Windows are of about `window_tokens` tokens; with 0, a passage is its only window. Every character that is not white space is in exactly one passage. A sentence is cut only where it alone is
@@ -95,7 +93,8 @@ def _section_paths(document: Document) -> list[str]:
 
 def _contexts(document: Document, paths: list[str], limit: int, count_tokens: CountTokens) -> list[str]:
     """Return what is embedded in front of each section's text, within `limit` tokens: the nearest headings stay."""
-    contexts = [f"{document.title} › {path}\n" if path else f"{document.title}\n" for path in paths]
+    headings = [" › ".join(part for part in (document.title, path) if part) for path in paths]
+    contexts = [f"{heading}\n" if heading else "" for heading in headings]
     for index, tokens in enumerate(count_tokens(contexts)):
         if tokens > limit:
             keep = int(len(contexts[index]) * limit / tokens)

@@ -89,11 +89,13 @@ class Keyring:
         return _principal(key)
 
     def view_url(self, who: Principal, passage: Passage) -> str:
-        """Return the address that opens the viewer at a passage, its matched words marked."""
+        """Return the address that opens the viewer at a passage, its matched words and best sentence marked."""
         query: list[tuple[str, str | int]] = [("page", passage.page)] if passage.page is not None else []
         query += [("start", passage.start), ("end", passage.end)]
-        marks = [(passage.start + mark.start, passage.start + mark.end) for mark in passage.marks[:MARKS_IN_LINK]]
-        query += [("m", f"{start}-{end}") for start, end in marks]
+        query += [
+            ("m" if mark.kind == "term" else "s", f"{passage.start + mark.start}-{passage.start + mark.end}")
+            for mark in passage.marks[:MARKS_IN_LINK]
+        ]
         query.append(("t", self.sign_view(who, passage.document.id)))
         return f"{self._settings.address}/view/{passage.document.id}?{urlencode(query)}"
 

@@ -24,11 +24,27 @@ _EMPTY_WORDS = frozenset(
 )
 _EMPTY_PHRASES = re.compile(
     "是什么|什么时候|什么|哪一个|哪一年|哪一|哪些|哪个|哪位|哪里|哪儿|哪年|哪|谁|如何|怎么样|怎样|怎么|为什么|为何|何时|何地|何处|何人|"
-    "多少|多久|多长|几个|几|请问|是否|能否|可否|吗|呢|的|了|是|在|被|把|和|与|及|或|有|由|于|对|中|為什麼|什麼|哪裡|哪個|"
-    "誰|多少|怎麼|嗎|與|對|於|時候|请|请说明|根据|关于|应当|应该|可以"
+    "多少|多久|多长|几个|请问|是否|能否|可否|请说明|根据|关于|吗|呢|的|了|為什麼|什麼|哪裡|哪個|誰|怎麼|嗎|時候"
 )
 # Endings that rarely change what an English word means; the stem must keep this many letters.
-_ENDINGS = ("ations", "ation", "ments", "ment", "ings", "ing", "ied", "ies", "ers", "ed", "es", "er", "ly", "s", "e", "y")
+_ENDINGS = (
+    "ations",
+    "ation",
+    "ments",
+    "ment",
+    "ings",
+    "ing",
+    "ied",
+    "ies",
+    "ers",
+    "ed",
+    "es",
+    "er",
+    "ly",
+    "s",
+    "e",
+    "y",
+)
 _SHORTEST_STEM = 4
 
 

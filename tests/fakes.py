@@ -22,7 +22,7 @@ class FakeEmbedder:
             max_tokens=max_tokens,
             window_tokens=0,
             scheme=scheme,
-            unrelated=0.3,
+            unrelated=0.1,
             spread=0.1,
         )
         self.closed = False

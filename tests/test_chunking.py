@@ -82,7 +82,9 @@ def test_a_passage_stays_within_its_section() -> None:
     body = "This clause says what happens. " * 12
     text = f"1 Payment\n{body}\n2 Delivery\n{body}\n"
     sections = (Section(0, 1, "1 Payment"), Section(text.index("2 Delivery"), 1, "2 Delivery"))
-    chunks = chunk(Document("Contract", "text/plain", text, sections=sections), max_tokens=100, count_tokens=count_tokens)
+    chunks = chunk(
+        Document("Contract", "text/plain", text, sections=sections), max_tokens=100, count_tokens=count_tokens
+    )
     assert [one.section for one in chunks] == ["1 Payment", "2 Delivery"]
     assert chunks[1].context == "Contract › 2 Delivery\n"
 

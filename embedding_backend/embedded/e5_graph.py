@@ -54,7 +54,12 @@ def build() -> onnx.ModelProto:
         p = f"l{layer}"
         qkv = [graph.linear(x, f"{p}.{part}", HIDDEN, HIDDEN) for part in "qkv"]
         attention = graph.node(
-            "MultiHeadAttention", [*qkv, "", "mask"], f"{p}.attention", _MICROSOFT, num_heads=HEADS, mask_filter_value=-1e4
+            "MultiHeadAttention",
+            [*qkv, "", "mask"],
+            f"{p}.attention",
+            _MICROSOFT,
+            num_heads=HEADS,
+            mask_filter_value=-1e4,
         )
         x = graph.add_and_norm(graph.linear(attention, f"{p}.ao", HIDDEN, HIDDEN), x, f"{p}.aln")
         hidden = graph.node("Gelu", [graph.linear(x, f"{p}.fi", HIDDEN, FEED_FORWARD)], f"{p}.gelu", _MICROSOFT)

@@ -32,7 +32,7 @@ from embedding_backend.embedder import BackendFailure, EmbeddingModel, PassageTe
 _LANGUAGE_DIMENSIONS = 64
 # A passage in the question's own language is this much more similar than an equally good one in another: its words
 # look alike. The language dimensions take it back.
-_OWN_LANGUAGE_BONUS = 0.04
+_OWN_LANGUAGE_BONUS = 0.06
 _WINDOW_TOKENS = 80
 _PREFIX_TOKENS = 8
 
@@ -57,8 +57,8 @@ class EmbeddedModel:
             max_tokens=MAX_TOKENS - _PREFIX_TOKENS,
             window_tokens=_WINDOW_TOKENS,
             scheme="e5-neutral+use+language/1",
-            unrelated=0.03,
-            spread=0.06,
+            unrelated=0.09,
+            spread=0.062,
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -88,9 +88,7 @@ class EmbeddedModel:
     def passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         """Return (windows, dimensions) for each, computed in the calling thread."""
         e5 = self._e5.encode_windows([passage.text for passage in passages], [p.windows for p in passages])
-        texts = [
-            text for p in passages for text in (p.text, *(p.text[start:stop] for start, stop in p.windows))
-        ]
+        texts = [text for p in passages for text in (p.text, *(p.text[start:stop] for start, stop in p.windows))]
         use = self._sentence_encoder.encode(texts)
         languages = self._languages.of([passage.text for passage in passages])
         vectors, done = [], 0

@@ -66,7 +66,11 @@ def remembered_model(stored: pa.Schema) -> EmbeddingModel | None:
 
 
 def rows(
-    columns: pa.Schema, reference: DocumentReference, document: Document, chunks: Sequence[Chunk], vectors: list[Vectors]
+    columns: pa.Schema,
+    reference: DocumentReference,
+    document: Document,
+    chunks: Sequence[Chunk],
+    vectors: list[Vectors],
 ) -> pa.Table:
     """Return a document's rows; `vectors` holds (windows, dimensions) per chunk."""
     pages = {page.number: page for page in document.pages}

@@ -64,10 +64,15 @@ class Index:
         """Open the table or create it; raises IndexMismatch if it was built with another model or scheme."""
         connection = await lancedb.connect_async(uri, read_consistency_interval=_FRESHNESS)
         columns = schema(model)
-        table = await connection.create_table(name, schema=columns, exist_ok=True)
+        if name in (await connection.list_tables()).tables:
+            table = await connection.open_table(name)
+        else:
+            table = await connection.create_table(name, schema=columns)
         built_with = remembered_model(await table.schema())
         if built_with != model:
-            before = f"{built_with.id} ({built_with.dimensions} dimensions)" if built_with else "another version of Pincite"
+            before = (
+                f"{built_with.id} ({built_with.dimensions} dimensions)" if built_with else "another version of Pincite"
+            )
             raise IndexMismatch(
                 f"the index {name} was built with {before} and cannot be searched with {model.id} "
                 f"({model.dimensions} dimensions); use that model again or index the documents anew"
@@ -174,7 +179,12 @@ class Index:
 
     async def with_words(self, words: str, limit: int, where: SearchFilter | None = None) -> list[str]:
         """Return the ids of the passages that hold most of the words' weight (BM25), best first."""
-        query = self._table.query().nearest_to_text(MatchQuery(words, "lexical")).limit(limit).select(["passage_id", "_score"])
+        query = (
+            self._table.query()
+            .nearest_to_text(MatchQuery(words, "lexical"))
+            .limit(limit)
+            .select(["passage_id", "_score"])
+        )
         if condition := _condition(where):
             query = query.where(condition)
         ids: list[str] = (await query.to_arrow())["passage_id"].to_pylist()

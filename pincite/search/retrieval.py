@@ -154,10 +154,11 @@ def _passage(
     for member in members:
         for number, start, label in zip(member["pages"], member["page_starts"], member["page_labels"], strict=True):
             pages[number] = (start, label)
-    middle = (best.best.start + best.best.end) // 2
-    page = next((number for number in sorted(pages, reverse=True) if pages[number][0] <= middle), None)
-    boxes = [Box(int(b[0]), *b[1:]) for member in members for b in _fives(member["boxes"])]
     window = (best.best.start - first["start"], best.best.end - first["start"])
+    marked = marks(text, terms, window)
+    evidence_at = first["start"] + next(mark.start for mark in marked if mark.kind == "sentence")
+    page = next((number for number in sorted(pages, reverse=True) if pages[number][0] <= evidence_at), None)
+    boxes = [Box(int(b[0]), *b[1:]) for member in members for b in _fives(member["boxes"])]
     return Passage(
         id=best.passage_id,
         knowledge_base_id=knowledge_base_id,
@@ -171,7 +172,7 @@ def _passage(
         page_label=pages[page][1] if page is not None else None,
         pages=tuple(sorted(pages)),
         boxes=tuple(boxes),
-        marks=marks(text, terms, window),
+        marks=marked,
         score=probability(best.fused),
     )
 

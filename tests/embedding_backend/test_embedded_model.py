@@ -44,7 +44,9 @@ def test_a_question_is_closest_to_its_answer(model: EmbeddedModel, question: str
     assert answer in in_either_language
 
 
-def test_a_chinese_question_prefers_an_english_answer_to_chinese_text_about_something_else(model: EmbeddedModel) -> None:
+def test_a_chinese_question_prefers_an_english_answer_to_chinese_text_about_something_else(
+    model: EmbeddedModel,
+) -> None:
     answer, other = model.passages([whole(FRENCH_CAPITAL), whole(WATERING_ZH)])
     question = model.queries(["法国的首都是哪里？"])[0]
     assert question @ answer[0] > question @ other[0]

@@ -1,0 +1,228 @@
+"""From question to cited passages, on a real LanceDB index; the model is a fake where it is not the subject."""
+
+import unicodedata
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pincite.chunking import Chunk, chunk
+from pincite.document import Document, Page, Section, Words
+from pincite.errors import BackendError, EmptyQuestion, IndexMismatch, InvalidResultCount, QuestionTooLong
+from pincite.index import Index
+from pincite.passage import DocumentReference, SearchFilter
+from pincite.search import search
+from tests.fakes import FakeEmbedder
+
+pytestmark = pytest.mark.anyio
+
+LIABILITY = (
+    "The supplier's total liability under this agreement shall not exceed the fees paid in the last twelve months."
+)
+PAYMENT = "Invoices are payable within thirty days of receipt, without deduction."
+PARKING = "Visitors park on the second level of the garage and show their badge at the gate."
+NOTICE = "任何一方可以提前三十日书面通知对方终止本合同。"
+
+
+@pytest.fixture
+def embedder() -> FakeEmbedder:
+    return FakeEmbedder()
+
+
+@pytest.fixture
+async def index(tmp_path: Path, embedder: FakeEmbedder) -> AsyncIterator[Index]:
+    opened = await Index.open(str(tmp_path / "index"), "kb_1", embedder.model)
+    yield opened
+    await opened.close()
+
+
+async def add(index: Index, embedder: FakeEmbedder, name: str, document: Document, max_tokens: int = 60) -> list[Chunk]:
+    chunks = chunk(document, max_tokens=max_tokens, count_tokens=embedder.count_tokens, window_tokens=12)
+    await index.replace_document(DocumentReference(name, document.title, f"folder/{name}"), document, chunks, embedder)
+    return chunks
+
+
+def plain(text: str, title: str = "Notes") -> Document:
+    return Document(title, "text/plain", text)
+
+
+def paged(*texts: str) -> Document:
+    pages, position = [], 0
+    for number, text in enumerate(texts, start=1):
+        words = Words(
+            np.array([position], np.int32),
+            np.array([position + len(text)], np.int32),
+            np.array([[72, 72, 500, 84]], np.float32),
+            np.zeros(1, np.int32),
+        )
+        pages.append(Page(number, f"p-{number}", position, position + len(text), 595, 842, words))
+        position += len(text) + 2
+    return Document("Handbook", "application/pdf", "\n\n".join(texts), tuple(pages))
+
+
+async def test_the_passage_that_answers_comes_first_and_is_verbatim(index: Index, embedder: FakeEmbedder) -> None:
+    documents = {"contract": plain(f"{LIABILITY}\n\n{PAYMENT}"), "house": plain(PARKING), "zh": plain(NOTICE)}
+    for name, document in documents.items():
+        await add(index, embedder, name, document)
+    for question, name in [
+        ("Where is the liability of the supplier limited?", "contract"),
+        ("Where do visitors park?", "house"),
+        ("提前三十日书面通知对方？", "zh"),
+    ]:
+        result = await search(index, embedder, question, k=3)
+        best = result.passages[0]
+        assert best.document.id == name
+        assert documents[name].text[best.start : best.end] == best.text
+        assert best.document.path == f"folder/{name}"
+        assert 0 <= best.score <= 1
+        assert [p.score for p in result.passages] == sorted((p.score for p in result.passages), reverse=True)
+
+
+async def test_the_page_is_the_one_the_evidence_stands_on(index: Index, embedder: FakeEmbedder) -> None:
+    await add(index, embedder, "handbook", paged(PARKING, LIABILITY, PAYMENT), max_tokens=500)
+    (passage,) = (await search(index, embedder, "When are invoices payable?", k=1)).passages
+    assert passage.pages == (1, 2, 3)
+    assert (passage.page, passage.page_label) == (3, "p-3")
+    assert {box.page for box in passage.boxes} == {1, 2, 3}
+
+
+async def test_the_question_s_words_and_the_best_sentence_are_marked(index: Index, embedder: FakeEmbedder) -> None:
+    await add(index, embedder, "contract", plain(f"{PARKING} {PAYMENT} {LIABILITY}"), max_tokens=500)
+    (passage,) = (await search(index, embedder, "Which liability shall not exceed the fees?", k=1)).passages
+    marked = {passage.text[mark.start : mark.end] for mark in passage.marks if mark.kind == "term"}
+    assert {"liability", "fees"} <= marked
+    (sentence,) = [passage.text[mark.start : mark.end] for mark in passage.marks if mark.kind == "sentence"]
+    assert sentence == LIABILITY
+
+
+async def test_chinese_words_are_marked_as_runs(index: Index, embedder: FakeEmbedder) -> None:
+    await add(index, embedder, "zh", plain(NOTICE))
+    (passage,) = (await search(index, embedder, "书面通知对方", k=1)).passages
+    assert "书面通知对方" in {passage.text[mark.start : mark.end] for mark in passage.marks}
+
+
+async def test_decomposed_and_full_width_letters_are_found(index: Index, embedder: FakeEmbedder) -> None:
+    await add(index, embedder, "nfd", plain(unicodedata.normalize("NFD", "Der Geschäftsführer unterschreibt.")))
+    await add(index, embedder, "wide", plain("ＡＰＩ密钥的有效期为九十天。"))
+    for question, name in [("Geschäftsführer", "nfd"), ("API密钥的有效期是多少天？", "wide")]:
+        assert (await search(index, embedder, question, k=1)).passages[0].document.id == name
+
+
+async def test_neighbours_are_joined_verbatim(index: Index, embedder: FakeEmbedder) -> None:
+    text = "\n\n".join(f"Clause {i}. {LIABILITY} It holds for the year {2000 + i}." for i in range(6))
+    document = plain(text)
+    chunks = await add(index, embedder, "contract", document, max_tokens=50)
+    assert len(chunks) > 3
+    result = await search(index, embedder, "supplier's total liability, fees paid in twelve months", k=2)
+    assert any(p.end - p.start > max(c.end - c.start for c in chunks) for p in result.passages)
+    for passage in result.passages:
+        assert document.text[passage.start : passage.end] == passage.text
+
+
+async def test_a_filter_keeps_other_documents_out(index: Index, embedder: FakeEmbedder) -> None:
+    for name in ("one", "it's"):
+        await add(index, embedder, name, plain(LIABILITY))
+    found = await search(index, embedder, "liability", k=5, where=SearchFilter(document_ids=("it's",)))
+    assert [p.document.id for p in found.passages] == ["it's"]
+    found = await search(index, embedder, "liability", k=5, where=SearchFilter(path_prefix="folder/on"))
+    assert [p.document.id for p in found.passages] == ["one"]
+    nothing = await search(index, embedder, "liability", k=5, where=SearchFilter(media_types=("application/pdf",)))
+    assert nothing.why is not None
+    assert nothing.why.reason == "filtered_out"
+
+
+async def test_nothing_found_says_why(index: Index, embedder: FakeEmbedder) -> None:
+    empty = await search(index, embedder, "liability?")
+    assert empty.why is not None
+    assert empty.why.reason == "empty_knowledge_base"
+    await add(index, embedder, "house", plain(PARKING))
+    off_topic = await search(index, embedder, "量子引力的重整化")
+    assert off_topic.passages == ()
+    assert off_topic.why is not None
+    assert off_topic.why.reason == "below_floor"
+    assert off_topic.why.best_score is not None
+
+
+@pytest.mark.parametrize(
+    ("question", "k", "error"),
+    [
+        ("", 5, EmptyQuestion),
+        (" \n ", 5, EmptyQuestion),
+        ("x" * 100_000, 5, QuestionTooLong),
+        ("fine", 0, InvalidResultCount),
+        ("fine", 101, InvalidResultCount),
+    ],
+)
+async def test_a_wrong_question_is_refused(
+    index: Index, embedder: FakeEmbedder, question: str, k: int, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await search(index, embedder, question, k=k)
+
+
+@pytest.mark.parametrize(
+    "question", ["?", "'", '" OR 1=1 --', "the of and", "的", "\x00", "😀", "a" * 8000, "(*+-^~:\\"]
+)
+async def test_odd_questions_do_no_harm(index: Index, embedder: FakeEmbedder, question: str) -> None:
+    await add(index, embedder, "house", plain(PARKING))
+    await search(index, embedder, question)
+
+
+async def test_a_replaced_document_leaves_nothing_of_the_old_one(index: Index, embedder: FakeEmbedder) -> None:
+    await add(index, embedder, "doc", plain("\n\n".join([PARKING] * 9)))
+    await add(index, embedder, "other", plain(PAYMENT))
+    before = await index.count()
+    await add(index, embedder, "doc", plain(LIABILITY))
+    assert await index.count() == 2 < before
+    assert PARKING not in {p.text for p in (await search(index, embedder, "visitors park garage")).passages}
+    await add(index, embedder, "doc", plain(""))
+    assert await index.count() == 1
+    await index.remove_document("other")
+    assert await index.count() == 0
+
+
+async def test_an_index_refuses_another_model(index: Index, tmp_path: Path) -> None:
+    with pytest.raises(IndexMismatch, match="cannot be searched with"):
+        await Index.open(str(tmp_path / "index"), "kb_1", FakeEmbedder(scheme="other").model)
+    again = await Index.open(str(tmp_path / "index"), "kb_1", FakeEmbedder().model)
+    await again.close()
+
+
+class Broken(FakeEmbedder):
+    async def embed_passages(self, passages):  # type: ignore[no-untyped-def]
+        return [np.full((len(passage.windows), self.model.dimensions), np.nan, np.float32) for passage in passages]
+
+
+async def test_vectors_that_are_no_numbers_are_refused_and_the_old_version_stays(
+    index: Index, embedder: FakeEmbedder
+) -> None:
+    await add(index, embedder, "doc", plain(LIABILITY))
+    with pytest.raises(BackendError, match=r"folder/doc"):
+        await add(index, Broken(), "doc", plain(PAYMENT))
+    assert (await search(index, embedder, "liability")).passages[0].text == LIABILITY
+
+
+async def test_a_large_index_is_searched_by_its_graph_and_finds_the_same(
+    index: Index, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        await add(index, embedder, f"d{number}", plain(f"Machine {number} is serviced by team {number * 7}. {PARKING}"))
+    await add(index, embedder, "contract", plain(LIABILITY))
+    before = await search(index, embedder, "Where is the liability of the supplier limited?", k=3)
+    monkeypatch.setattr("pincite.index.table._BRUTE_FORCE_ROWS", 20)
+    await index.maintain()
+    after = await search(index, embedder, "Where is the liability of the supplier limited?", k=3)
+    assert after.passages[0] == before.passages[0]
+    await add(index, embedder, "late", plain(NOTICE))
+    late = await search(index, embedder, "书面通知对方终止合同", k=1)
+    assert late.passages[0].document.id == "late"
+
+
+async def test_sections_are_cited(index: Index, embedder: FakeEmbedder) -> None:
+    text = f"7 Liability\n{LIABILITY}"
+    await add(
+        index, embedder, "contract", Document("Contract", "text/plain", text, sections=(Section(0, 1, "7 Liability"),))
+    )
+    (passage,) = (await search(index, embedder, "liability fees", k=1)).passages
+    assert passage.section == "7 Liability"
