@@ -40,6 +40,8 @@ _SMALL_WORDS = frozenset(
     | {"on", "or", "over", "per", "sur", "the", "to", "under", "upon", "und", "with"}
 )
 _VERB = re.compile(r"\b(?:shall|means?|is|are|was|were|will|has|have|had|may|must|agrees?|includes?)\b")
+# Titles run into a Chinese paragraph are short nouns ("交货地点。"); its sentences are hardly ever that short.
+_RUN_IN_LENGTH_UNCASED = 8
 _SENTENCE_END = re.compile(r"[。；;，,？?！!…]$")
 
 
@@ -144,9 +146,14 @@ def _titled(
     if alone and len(rest) <= 140 and reads:
         return NumberedHeading(number, text.rstrip(".: "), rank, len(text))
     match = _RUN_IN.match(text, begin)
-    if match is None or not reads_like_a_title(match["title"]):
+    if match is None or not reads_like_a_title(match["title"]) or _is_a_clause(match["title"]):
         return None
     return NumberedHeading(number, text[: match.end("title")], rank, match.end())
+
+
+def _is_a_clause(text: str) -> bool:
+    """Say whether what stands before the first full stop is a sentence, in a script without capitals to tell it by."""
+    return len(text) > _RUN_IN_LENGTH_UNCASED and text.lower() == text.upper()
 
 
 def reads_like_a_title(text: str) -> bool:

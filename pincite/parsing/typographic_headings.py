@@ -26,6 +26,7 @@ _PARAGRAPH_LENGTH = 50
 _TOP_RANK, _BOLD_OVER_NUMBERS_RANK, _CAPITALS_RANK, _BOLD_RANK, _RUN_IN_RANK = 12, 14, 22, 32, 37
 _UNNUMBERED_RANKS = (_TOP_RANK, _BOLD_OVER_NUMBERS_RANK, _CAPITALS_RANK, _BOLD_RANK)
 
+_HAN_OR_KANA = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _LEADERS = re.compile(r"\.{4,}|(?:\. ){4,}|…{2,}|·{4,}|_{4,}")
 _ENDS_WITH_PAGE = re.compile(r"[\s.…](?:\d{1,4}|[ivxl]{1,6})$")
 _JOINING_WORDS = frozenset({"and", "between", "among", "by and between", "by and among", "or", "to", "for"})
@@ -224,11 +225,16 @@ def _without_lists(headings: Sequence[_Heading], text: str) -> list[_Heading]:
         run.clear()
 
     for heading in headings:
-        if run and len(text[run[-1].start + len(run[-1].title) : heading.start].split()) > _WORDS_OF_A_BODY:
+        if run and _word_count(text[run[-1].start + len(run[-1].title) : heading.start]) > _WORDS_OF_A_BODY:
             close()
         run.append(heading)
     close()
     return kept
+
+
+def _word_count(text: str) -> int:
+    """Return about how many words `text` has; those of Chinese and Japanese, unspaced, have about two characters."""
+    return len(text.split()) + len(_HAN_OR_KANA.findall(text)) // 2
 
 
 def _with_titles(headings: Sequence[_Heading], text: str) -> list[_Heading]:

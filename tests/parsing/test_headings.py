@@ -36,6 +36,7 @@ def test_a_line_that_is_nothing_but_a_heading(text: str, title: str) -> None:
         ("Section 3.5 Notices to the Owner: Each notice shall", "Section 3.5 Notices to the Owner"),
         ("Article 12. Force Majeure. Neither party is liable", "Article 12. Force Majeure"),
         ("第五条 违约责任 甲方逾期付款的，应当支付违约金。", "第五条 违约责任"),
+        ("5.1 交货地点。乙方应当将设备运抵甲方仓库。", "5.1 交货地点"),
         ("第十二条 用人单位应当按照合同约定和国家规定及时足额支付劳动报酬。", "第十二条"),
     ],
 )
@@ -58,6 +59,8 @@ def test_a_heading_run_into_its_paragraph(text: str, title: str) -> None:
         "(a) the goods are late",
         "1) Product Attachments",
         "30 June 2024, being the date of signing",
+        "3.1 甲方按照下列节点付款。乙方应当在每次付款前提交付款申请。",
+        "17.1 本合同适用中华人民共和国法律，不适用其冲突规范。",
     ],
 )
 def test_a_sentence_that_begins_with_a_number_is_no_heading(text: str) -> None:

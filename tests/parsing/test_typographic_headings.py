@@ -82,6 +82,15 @@ def test_chinese_articles_are_sections_under_their_chapter() -> None:
     assert titles(parsed) == [(1, "第一章 总则"), (2, "第一条"), (2, "第二条 标的"), (1, "第二章 价款")]
 
 
+def test_articles_over_short_chinese_paragraphs_are_no_list() -> None:
+    pdf = document([])
+    for i, title in enumerate(("交货", "付款", "验收", "保密")):
+        write(pdf[0], 72, 100 + 90 * i, f"第{'一二三四'[i]}条 {title}")
+        write(pdf[0], 72, 130 + 90 * i, "乙方应当在合同生效后九十日内将全部设备运抵甲方指定的仓库。")
+    parsed = parse_pdf(pdf.tobytes(), "test.pdf")
+    assert [title for _, title in titles(parsed)] == ["第一条 交货", "第二条 付款", "第三条 验收", "第四条 保密"]
+
+
 def test_larger_type_makes_levels() -> None:
     pdf = document([])
     y = 60.0
