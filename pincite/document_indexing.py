@@ -89,10 +89,10 @@ class DocumentIndexer:
 
     def recipe(self, settings: KnowledgeBaseSettings) -> str:
         """Return what determines a document's passages besides its bytes."""
-        model = self._embedder.model
+        # All that the model says of itself: an index refuses to be searched with a model that differs in anything.
         return (
             f"parser {PARSER_VERSION}, chunking {CHUNKING_VERSION}, {self._max_tokens(settings)} tokens, "
-            f"windows of {model.window_tokens}, {model.id} {model.dimensions} {model.scheme}"
+            f"{self._embedder.model}"
         )
 
     async def parse(self, key: DocumentKey, sha256: str) -> Document:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pincite.catalog import Catalog
 from pincite.document_indexing import TIDY_EVERY, Content, DocumentIndexer, DocumentKey, Target
-from pincite.errors import DocumentError, NotFound
+from pincite.errors import DocumentError, IndexMismatch, NotFound
 from pincite.generations import Generations, next_generation
 from pincite.index import Index
 from pincite.jobs import JobReport
@@ -47,10 +47,17 @@ class Reindexing:
                 await asyncio.to_thread(self._catalog.put_document, replace(record, status="failed", error=INTERRUPTED))
         await self._index([r for r in records if r.status in SERVED], Target(index, kb.settings, report))
 
-    def is_outdated(self, kb: KnowledgeBase, records: Sequence[DocumentRecord]) -> bool:
-        """Say whether some document was indexed by another recipe than the settings ask for now."""
+    async def is_outdated(self, kb: KnowledgeBase) -> bool:
+        """Say whether passages or index were made by another recipe than the settings and the model ask for now."""
         recipe = self._indexer.recipe(kb.settings)
-        return any(record.status in SERVED and record.recipe not in {"", recipe} for record in records)
+        records = await asyncio.to_thread(self._catalog.documents, kb.id)
+        if any(record.status in SERVED and record.recipe not in {"", recipe} for record in records):
+            return True
+        try:
+            async with self._generations.use(kb.table):
+                return False
+        except IndexMismatch:
+            return True
 
     async def _index(self, records: Sequence[DocumentRecord], target: Target) -> dict[str, DocumentRecord]:
         target.report.expect(len(records))

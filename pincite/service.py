@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from pincite.assembly import Parts
-from pincite.errors import Overloaded, PinciteError
+from pincite.errors import Overloaded
 from pincite.jobs import JobReport
 from pincite.records import KnowledgeBase
 from pincite.reindexing import is_unfinished
@@ -47,11 +47,11 @@ class Service:
 
     async def update_if_outdated(self, kb_id: str) -> None:
         """Queue a rebuild of a knowledge base whose passages were made by another recipe than its settings ask for."""
-        kb = await asyncio.to_thread(self._parts.catalog.knowledge_base, kb_id)
-        if kb is None:
+        kb = await self._knowledge_base(kb_id)
+        if kb is None or not await self._parts.reindexing.is_outdated(kb):
             return
-        records = await asyncio.to_thread(self._parts.catalog.documents, kb.id)
-        if self._parts.reindexing.is_outdated(kb, records):
+        unfinished = self._parts.jobs.unfinished(kb.id)
+        if not any(job.kind == "reindex" and job.state == "queued" for job in unfinished):
             await self._parts.jobs.submit(kb.id, "reindex", partial(self._rebuild, kb.id), _nothing)
 
     async def health(self) -> dict[str, Any]:
@@ -79,14 +79,9 @@ class Service:
         state = OK
         for kb in await asyncio.to_thread(self._parts.catalog.knowledge_bases):
             try:
-                await self.update_if_outdated(kb.id)
-                async with self._parts.generations.use(kb.table):
-                    pass
+                await self.update_if_outdated(kb.id)  # opens the index as well
             except Overloaded:
                 log.warning("knowledge base %s is outdated, and too many jobs wait to rebuild it now", kb.id)
-            except PinciteError as error:
-                # One that needs another model is being rebuilt or says so when it is asked; the others answer.
-                log.warning("knowledge base %s: %s", kb.id, error.message)
             except Exception:
                 log.exception("the index of knowledge base %s does not open", kb.id)
                 state = "an index does not open; see the server's log"
@@ -106,7 +101,9 @@ class Service:
                 await self._parts.reindexing.repair(kb, index, report)
 
     async def _rebuild(self, kb_id: str, report: JobReport) -> None:
-        if (kb := await self._knowledge_base(kb_id)) is not None:
+        kb = await self._knowledge_base(kb_id)
+        # Asked again: the job before this one may have done it.
+        if kb is not None and await self._parts.reindexing.is_outdated(kb):
             await self._parts.reindexing.rebuild(kb, report)
 
     async def _knowledge_base(self, kb_id: str) -> KnowledgeBase | None:

@@ -223,6 +223,8 @@ class Workspace:
                 raise
             found = await self.create_knowledge_base(who, kb)
         who.require_write(found.id)
+        assert self._service is not None
+        await self._service.update_if_outdated(found.id)
         limits = SourceLimits(self.settings.max_file_bytes, private_hosts=who.local)
         work = partial(self._add, found.id, list(sources), limits)
         return await parts.jobs.submit(found.id, "add", work, partial(self._tidy, found.id))

@@ -186,7 +186,7 @@ async def test_a_document_removed_while_the_index_is_rebuilt_stays_away(
     embedder.halt()
     await workspace.update_knowledge_base(OWNER, "manuals", {"chunk_tokens": 256})
     await embedder.arrived.wait()
-    assert await found(workspace, OLD) == [OLD]
+    assert OLD in await found(workspace, OLD)
     await workspace.remove_document(OWNER, document_id)
     embedder.go.set()
     await settle(workspace)

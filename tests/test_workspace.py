@@ -12,6 +12,7 @@ from pincite.access import Principal
 from pincite.errors import (
     DataFolderBusy,
     EmptyQuestion,
+    IndexMismatch,
     InvalidRequest,
     InvalidSettings,
     NameTaken,
@@ -494,16 +495,32 @@ async def test_everything_is_there_after_a_restart(settings: Settings, folder: P
         await workspace.open_view(token, job.results[0]["document_id"])
 
 
-async def test_another_embedding_model_indexes_everything_anew_when_the_server_starts(
+async def test_another_embedding_model_is_named_and_adding_again_indexes_everything_anew(
     settings: Settings, folder: Path
 ) -> None:
     async with Workspace(settings, embedder=FakeEmbedder()) as workspace:
         await add(workspace, "manuals", folder)
     async with Workspace(settings, embedder=FakeEmbedder(scheme="other")) as workspace:
-        await workspace._service.update_if_outdated((await workspace.knowledge_base(OWNER, "manuals")).id)  # type: ignore[union-attr]
+        with pytest.raises(IndexMismatch, match="fake"):
+            await workspace.search(OWNER, "manuals", PUMP)
+        again = await add(workspace, "manuals", folder / "pump.md")
+        assert statuses(again) == {"pump.md": "unchanged"}  # the rebuilding before it has seen to it
+        best = (await workspace.search(OWNER, "manuals", LEAVE)).passages[0]
+        assert best.document.path == "leave.md"
+        assert await workspace.indexed_passages(OWNER, "manuals") == 3
+
+
+async def test_a_server_that_starts_with_another_model_rebuilds_by_itself(settings: Settings, folder: Path) -> None:
+    async with Workspace(settings, embedder=FakeEmbedder()) as workspace:
+        await add(workspace, "manuals", folder)
+    async with Workspace(settings, embedder=FakeEmbedder(scheme="other")) as workspace:
+        workspace.begin_service()
+        while not (await workspace.health())["ready"]:
+            await asyncio.sleep(0)
         for job in await workspace.unfinished_jobs(OWNER, "manuals"):
             assert (await finish(workspace, job)).state == "done"
         assert (await workspace.search(OWNER, "manuals", PUMP)).passages[0].document.path == "pump.md"
+        assert (await workspace.health()) == {"ready": True, "catalog": "ok", "model": "ok", "index": "ok"}
 
 
 async def test_a_full_queue_refuses_more(settings: Settings, folder: Path) -> None:

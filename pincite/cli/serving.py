@@ -28,6 +28,7 @@ def serve(
     _log_to_stderr()
     given = {"host": host, "port": port}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    _give_memory_back()
     return asyncio.run(_serve(settings))
 
 
@@ -37,6 +38,24 @@ def mcp() -> int:
 
     _log_to_stderr()
     return asyncio.run(_mcp(load_settings()))
+
+
+def _give_memory_back() -> None:
+    """Make the C library return what is freed: a server lives long, and by default keeps the most it ever used.
+
+    Measured after indexing the samples: 918 MB resident instead of 1,001. The numbers are those of mallopt(3); a C
+    library without it, such as musl, returns memory by itself.
+    """
+    import ctypes
+
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        m_trim_threshold, m_arena_max = -1, -8
+        mallopt(m_arena_max, 2)
+        mallopt(m_trim_threshold, 100_000)
 
 
 async def _serve(settings: "Settings") -> int:
