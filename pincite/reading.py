@@ -1,0 +1,205 @@
+"""The use cases that only read: searching, documents, pages, jobs, keys. Each takes who asks, and checks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from pincite.access import Principal
+from pincite.assembly import Parts
+from pincite.document_codec import StoredDocument, open_stored
+from pincite.errors import (
+    UnknownDocument,
+    UnknownJob,
+    UnknownKnowledgeBase,
+    UnknownPage,
+)
+from pincite.federated_search import search_knowledge_bases
+from pincite.keyring import Keyring
+from pincite.passage import Passage, SearchFilter, SearchResult
+from pincite.records import SERVED, DocumentRecord, Job, KnowledgeBase
+from pincite.settings import Settings
+
+DRAWABLE = frozenset({"application/pdf"})
+NO_SUCH_KNOWLEDGE_BASE = "There is no knowledge base “{}” that you may read; list the ones there are."
+NO_SUCH_DOCUMENT = "There is no document of this id that you may read."
+NO_SUCH_JOB = "There is no job of this id; finished jobs are kept for 30 days."
+NAME_SHOWN = 100
+
+
+class Reading:
+    """The reading half of a workspace. `kb` is the id or the name of a knowledge base everywhere.
+
+    A knowledge base that may not be read is as unknown as one that does not exist, and so are its documents and jobs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._parts: Parts | None = None
+
+    # Knowledge bases and documents
+
+    async def knowledge_bases(self, who: Principal) -> list[KnowledgeBase]:
+        """Return the knowledge bases that may be read, by name."""
+        everything = await asyncio.to_thread(self._opened.catalog.knowledge_bases)
+        return [kb for kb in everything if who.may_read(kb.id)]
+
+    async def knowledge_base(self, who: Principal, kb: str) -> KnowledgeBase:
+        """Return one knowledge base.
+
+        Raises:
+            UnknownKnowledgeBase: there is none, or it may not be read.
+        """
+        found = await asyncio.to_thread(self._opened.catalog.knowledge_base, kb)
+        if found is None or not who.may_read(found.id):
+            raise UnknownKnowledgeBase(NO_SUCH_KNOWLEDGE_BASE.format(kb[:NAME_SHOWN]))
+        return found
+
+    async def documents(self, who: Principal, kb: str) -> list[DocumentRecord]:
+        """Return the documents of a knowledge base by path, failed ones too; new ones when their indexing has ended."""
+        found = await self.knowledge_base(who, kb)
+        records = await asyncio.to_thread(self._opened.catalog.documents, found.id)
+        return [record for record in records if record.status != "indexing"]
+
+    async def document(self, who: Principal, document_id: str) -> DocumentRecord:
+        """Return one document.
+
+        Raises:
+            UnknownDocument: there is none, or its knowledge base may not be read.
+        """
+        found = await asyncio.to_thread(self._opened.catalog.document, document_id)
+        if found is None or found.status == "indexing" or not who.may_read(found.knowledge_base_id):
+            raise UnknownDocument(NO_SUCH_DOCUMENT)
+        return found
+
+    # Jobs
+
+    async def job(self, who: Principal, job_id: str) -> Job:
+        """Return a job as it stands.
+
+        Raises:
+            UnknownJob: there is none, or its knowledge base may not be read.
+        """
+        parts = self._opened
+        found = parts.jobs.live(job_id) or await asyncio.to_thread(parts.catalog.job, job_id)
+        if found is None or not who.may_read(found.knowledge_base_id):
+            raise UnknownJob(NO_SUCH_JOB)
+        return found
+
+    async def job_events(self, who: Principal, job_id: str) -> AsyncIterator[Job]:
+        """Yield a job at every change, and end when it is finished.
+
+        Raises:
+            UnknownJob: there is none, or its knowledge base may not be read.
+        """
+        await self.job(who, job_id)
+        async for job in self._opened.jobs.events(job_id):
+            yield job
+
+    async def unfinished_jobs(self, who: Principal, kb: str) -> list[Job]:
+        """Return the waiting and running jobs of a knowledge base."""
+        found = await self.knowledge_base(who, kb)
+        return self._opened.jobs.unfinished(found.id)
+
+    # Searching and reading
+
+    async def search(
+        self,
+        who: Principal,
+        kb: str | None,
+        question: str,
+        *,
+        k: int | None = None,
+        where: SearchFilter | None = None,
+    ) -> SearchResult:
+        """Find the passages that answer a question, best first, in one knowledge base or in every readable one.
+
+        Raises:
+            EmptyQuestion, QuestionTooLong, InvalidResultCount: the question cannot be asked so.
+            UnknownKnowledgeBase: there is none, or it may not be read.
+            IndexMismatch: it was indexed with another embedding model.
+        """
+        chosen = await self.knowledge_bases(who) if kb is None else [await self.knowledge_base(who, kb)]
+        parts = self._opened
+        return await search_knowledge_bases(chosen, question, parts.generations, parts.embedder, k=k, where=where)
+
+    async def indexed_passages(self, who: Principal, kb: str) -> int:
+        """Return how many passages the index holds; the catalog's number differs only while a job runs."""
+        found = await self.knowledge_base(who, kb)
+        async with self._opened.generations.use(found.table) as index:
+            return await index.count()
+
+    async def stored(self, who: Principal, document_id: str) -> StoredDocument:
+        """Open the parsed document: its text, sections and pages; the caller closes it.
+
+        Raises:
+            UnknownDocument: there is none, it may not be read, or it could not be indexed.
+        """
+        record = await self._served(who, document_id)
+        return await asyncio.to_thread(open_stored, self._opened.store.parsed(record.parsed))
+
+    async def page_image(self, who: Principal, document_id: str, number: int, scale: float) -> bytes:
+        """Return the PNG of the page with the 1-based `number`, `scale` pixels a point.
+
+        Raises:
+            UnknownPage: the document has no such page, or is of a format without pictures of pages.
+        """
+        record = await self._served(who, document_id)
+        if record.media_type not in DRAWABLE or not 1 <= number <= record.pages:
+            raise UnknownPage(f"The document has no picture of page {number}; read its text instead.")
+        original = await asyncio.to_thread(self._opened.store.original, record.sha256)
+        return await self._opened.images.png(original, record.sha256, number, scale)
+
+    async def original(self, who: Principal, document_id: str) -> Path:
+        """Return where the file lies as it was received.
+
+        Raises:
+            UnknownDocument: there is none, or it may not be read.
+        """
+        record = await self._served(who, document_id)
+        return await asyncio.to_thread(self._opened.store.original, record.sha256)
+
+    # Access
+
+    @property
+    def keyring(self) -> Keyring:
+        """Keys and viewer links."""
+        return self._opened.keyring
+
+    async def authenticate(self, api_key: str) -> Principal:
+        """Return who an API key belongs to.
+
+        Raises:
+            NotAuthenticated: nobody issued it.
+        """
+        return await self.keyring.authenticate(api_key)
+
+    def sign_view(self, who: Principal, document_id: str, *, lifetime_s: int | None = None) -> str:
+        """Return a token that opens the viewer on one document for one reader."""
+        return self.keyring.sign_view(who, document_id, lifetime_s)
+
+    async def open_view(self, token: str, document_id: str) -> Principal:
+        """Return the reader a viewer's token was made for, if they may still read the document.
+
+        Raises:
+            NotAuthenticated: the token is not ours or has expired.
+            UnknownDocument: it opens another document, or one the reader may no longer read.
+        """
+        reader = await self.keyring.open_view(token, document_id)
+        await self.document(reader, document_id)
+        return reader
+
+    def view_url(self, who: Principal, passage: Passage) -> str:
+        """Return the address that opens the viewer at a passage."""
+        return self.keyring.view_url(who, passage)
+
+    @property
+    def _opened(self) -> Parts:
+        assert self._parts is not None, "a workspace is used inside `async with`"
+        return self._parts
+
+    async def _served(self, who: Principal, document_id: str) -> DocumentRecord:
+        record = await self.document(who, document_id)
+        if record.status not in SERVED:
+            reason = record.error["message"] if record.error else ""
+            raise UnknownDocument(f"This document could not be indexed: {reason}")
+        return record
