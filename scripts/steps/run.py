@@ -22,7 +22,7 @@ from environment import ROOT, runtime, short
 KNOWLEDGE_BASE = "samples"
 # Not contract.zh.docx: it is the contract.zh.pdf once more, for trying the format.
 SAMPLES = ("handbook.pdf", "contract.zh.pdf", "manual.md")
-QUESTIONS = ("How many days of parental leave can I take?", "合同约定的违约金上限是多少？")
+QUESTIONS = ("How quickly do I have to report a stolen laptop?", "乙方承担的违约金累计上限是多少？")
 ANSWERS_WITHIN_S = 90
 LOG = ROOT / os.environ.get("PINCITE_DATA", "data") / "server.log"
 
@@ -111,10 +111,17 @@ def _ask(pincite: Path, started: float) -> int:
         status = _status(passage["url"])
         failed += status != 200
         print(f"\n{question}\n  {passage['document']['title']}, page {passage.get('page', '–')}, {passage['section']}")
-        print(f"  “{' '.join(passage['text'].split())[:200]} …”\n  {passage['url']}\n  the page answers {status}")
+        print(f"  “{_best_sentence(passage)}”\n  {passage['url']}\n  the page answers {status}")
     print(f"\nFirst cited answer {time.monotonic() - started:.0f} s after the start.")
     print(f"check: {len(QUESTIONS) - failed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def _best_sentence(passage: dict[str, Any]) -> str:
+    """Return the sentence that the search marked as the answer, or the beginning of the passage."""
+    sentences = [mark for mark in passage["marks"] if mark["kind"] == "sentence"]
+    text = passage["text"][sentences[0]["start"] : sentences[0]["end"]] if sentences else passage["text"][:200] + " …"
+    return " ".join(text.split())
 
 
 def _say_what_to_try(address: str, pincite: Path) -> None:
