@@ -47,7 +47,7 @@ def main() -> int:
             return _show_log()
         if check:
             return _ask(pincite, started)
-        _say_what_to_try(address, pincite.relative_to(ROOT))
+        _say_what_to_try(address, pincite)
         return server.wait()
 
 
@@ -101,8 +101,7 @@ def _ask(pincite: Path, started: float) -> int:
     """Ask the questions, show the cited answers, open their pages."""
     failed = 0
     for question in QUESTIONS:
-        search = [str(pincite), "search", KNOWLEDGE_BASE, question, "-k", "1", "--json"]
-        answer: dict[str, Any] = json.loads(subprocess.run(search, cwd=ROOT, check=True, capture_output=True).stdout)
+        answer = _search(pincite, question)
         if not answer["passages"]:
             print(f"{question}\n  nothing found: {answer.get('why')}", file=sys.stderr)
             failed += 1
@@ -117,6 +116,12 @@ def _ask(pincite: Path, started: float) -> int:
     return 1 if failed else 0
 
 
+def _search(pincite: Path, question: str) -> dict[str, Any]:
+    search = [str(pincite), "search", KNOWLEDGE_BASE, question, "-k", "1", "--json"]
+    answer: dict[str, Any] = json.loads(subprocess.run(search, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    return answer
+
+
 def _best_sentence(passage: dict[str, Any]) -> str:
     """Return the sentence that the search marked as the answer, or the beginning of the passage."""
     sentences = [mark for mark in passage["marks"] if mark["kind"] == "sentence"]
@@ -125,19 +130,25 @@ def _best_sentence(passage: dict[str, Any]) -> str:
 
 
 def _say_what_to_try(address: str, pincite: Path) -> None:
+    passages = _search(pincite, QUESTIONS[0])["passages"]
+    view = passages[0]["url"] if passages else f"{address}/view/…"
+    command = short(pincite)
     print(f"""
 Pincite is running on the knowledge base “{KNOWLEDGE_BASE}”; Ctrl-C stops it.
 
   REST and its description   {address}/api/openapi.json
-  page viewer                {address}/view/…   (every answer carries its signed link)
   MCP for agents             {address}/mcp
   the server's log           {short(LOG)}
 
 Ask it, in another terminal:
 
-  {pincite} search {KNOWLEDGE_BASE} "{QUESTIONS[0]}"
-  {pincite} search {KNOWLEDGE_BASE} "{QUESTIONS[1]}"
-  {pincite} add my-documents PATH/TO/A/FOLDER
+  {command} search {KNOWLEDGE_BASE} "{QUESTIONS[0]}"
+  {command} search {KNOWLEDGE_BASE} "{QUESTIONS[1]}"
+  {command} add my-documents PATH/TO/A/FOLDER
+
+The page that answers the first question, marked:
+
+  {view}
 """)
 
 
