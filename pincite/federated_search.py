@@ -28,6 +28,8 @@ async def search_knowledge_bases(
         IndexMismatch: a knowledge base was indexed with another embedding model.
     """
     count = k if k is not None else max((kb.settings.top_k for kb in knowledge_bases), default=1)
+    # Half a surrogate pair, from a program that cut a text, would fail in every library below.
+    question = question.encode("utf-8", "replace").decode()
     check(question, count)
     once = _QuestionEmbeddedOnce(embedder)
 

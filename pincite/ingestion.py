@@ -13,7 +13,7 @@ from pincite.catalog import Catalog
 from pincite.document_indexing import PARSER_VERSION, TIDY_EVERY, Content, DocumentIndexer, DocumentKey, Target
 from pincite.errors import InvalidSource, PinciteError, UnknownDocument
 from pincite.records import SERVED, DocumentRecord, KnowledgeBase, result_of
-from pincite.sources import SourceFile, expand, is_git_url
+from pincite.sources import SourceFile, expand, is_git_url, text_name
 from pincite.store import Store, parsed_name, sha256_of_file
 
 # While one document is being written to the index, the next is embedded.
@@ -230,7 +230,9 @@ def _files_of(knowledge_base_id: str, source: str | UploadedFile, limits: Source
         # A source that is one file is its own location.
         alone = not is_git_url(source) and PurePosixPath(file.source).name == file.path and Path(file.source).is_file()
         location = file.source if alone else f"{file.source}/{file.path}"
-        files.append(_Listed(DocumentKey(knowledge_base_id, location, file.path), file))
+        # A file system's names are bytes; one that is no UTF-8 is written as what can be stored, and stays unique.
+        stored = location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        files.append(_Listed(DocumentKey(knowledge_base_id, stored, text_name(file.path)), file))
     return files
 
 
@@ -242,7 +244,7 @@ def shown_path(name: str) -> str:
 
 
 def _display_name(source: str | UploadedFile) -> str:
-    return shown_path(source.name) if isinstance(source, UploadedFile) else source
+    return shown_path(source.name) if isinstance(source, UploadedFile) else text_name(source)
 
 
 def _shape(error: PinciteError) -> dict[str, str]:

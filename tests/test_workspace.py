@@ -1,6 +1,7 @@
 """The use cases on a real catalog, store, parser pool and index; only the embedding model is a fake."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,24 @@ async def test_a_document_without_any_text_is_partial_and_has_no_passage(workspa
     (tmp_path / "scan.pdf").write_bytes(pdf(""))
     result = (await add(workspace, "manuals", tmp_path / "scan.pdf")).results[0]
     assert (result["status"], result["passages"]) == ("partial", 0)
+
+
+async def test_names_that_are_no_utf8_are_indexed_and_told_apart(workspace: Workspace, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd \xe9")
+    odd.mkdir()
+    for name in (b"a \xff.txt", b"a \xfe.txt"):
+        (odd / os.fsdecode(name)).write_text(PUMP)
+    job = await add(workspace, "manuals", odd, odd / os.fsdecode(b"missing \xfd.txt"))
+    assert sorted(result["status"] for result in job.results) == ["failed", "indexed", "indexed"]
+    assert len({result["document_id"] for result in job.results}) == 3
+    assert "\udcff" not in str(job.results)
+    again = await add(workspace, "manuals", odd)
+    assert [result["status"] for result in again.results] == ["unchanged", "unchanged"]
+
+
+async def test_half_a_surrogate_pair_in_a_question_is_no_failure(workspace: Workspace, folder: Path) -> None:
+    await add(workspace, "manuals", folder)
+    assert (await workspace.search(OWNER, "manuals", f"{PUMP} \ud83d")).passages
 
 
 async def test_a_source_that_is_not_there_fails_and_the_rest_goes_on(workspace: Workspace, folder: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from pincite.cli import adding, evaluating, inventory, keys, reference, searching, serving
+from pincite.cli.terminal import visible
 from pincite.errors import InvalidRequest, PinciteError
 
 FAILED = 1
@@ -75,5 +76,5 @@ def main() -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    typer.echo(f"pincite: {' '.join(message.split())}", err=True)
+    typer.echo(f"pincite: {visible(' '.join(message.split()))}", err=True)
     return code

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Self
 
 import typer
 
+from pincite.cli.terminal import visible
+
 MARKS = {"indexed": "+", "unchanged": "=", "partial": "!", "failed": "x"}
 WARNINGS_SHOWN = 5
 
@@ -62,7 +64,7 @@ class _Display:
         first = self._seen.get(job["id"], 0)
         for result in job["results"][first:]:
             self.counts[result["status"]] += 1
-            self._print(json.dumps(result, ensure_ascii=False) if self._as_json else _line(result))
+            self._print(json.dumps(result, ensure_ascii=False) if self._as_json else visible(_line(result)))
         self._seen[job["id"]] = len(job["results"])
         if job["state"] in {"failed", "cancelled"}:
             self.job_errors.append((job["error"] or {}).get("message", "The job was cancelled before it was finished."))

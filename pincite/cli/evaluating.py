@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pincite.cli.terminal import visible
+
 MISSES_SHOWN = 10
 
 
@@ -55,7 +57,7 @@ async def _evaluate(kb: str, file: Path, k: int, *, as_json: bool) -> int:
     )
     missed = [line["question"] for line, rank in zip(asked, ranks, strict=True) if rank is None]
     for question in missed[:MISSES_SHOWN]:
-        typer.echo(f"  not found: {question}")
+        typer.echo(visible(f"  not found: {question}"))
     return 0
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pincite.cli.terminal import visible
+
 WIDTH_OF_A_FILE = 1000
 
 KB = Annotated[str, typer.Argument(metavar="KB", help="The knowledge base, by name or id.")]
@@ -89,7 +91,7 @@ async def _remove(kb: str, document: str | None) -> int:
         if len(matches) > 1:
             raise InvalidRequest(f"{document} names {len(matches)} documents; use an id from `pincite list {kb}`.")
         await door.remove_document(found["id"], matches[0]["id"])
-        typer.echo(f"Removed {matches[0]['path']}.")
+        typer.echo(visible(f"Removed {matches[0]['path']}."))
     return 0
 
 
@@ -111,7 +113,7 @@ async def _doctor(kb: str | None, *, as_json: bool) -> int:
             typer.echo(json.dumps(finding.shape(), ensure_ascii=False))
         else:
             for line in finding.lines():
-                typer.echo(line)
+                typer.echo(visible(line))
     if not findings and not as_json:
         typer.echo("There is no knowledge base yet; `pincite add KB PATH` makes one.")
     return 1 if any(finding.is_broken for finding in findings) else 0
@@ -138,8 +140,8 @@ def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        # A title may be cut short; what is typed in again, a path or an id, may not.
-        table.add_column(column, overflow="ellipsis" if column == "title" else "fold", no_wrap=column == "title")
+        # A long title goes over several lines; what is typed in again, a path or an id, stays in one while it can.
+        table.add_column(column, overflow="fold", no_wrap=column != "title")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     console.print(table)

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pincite.cli.terminal import visible
+
 
 def search(
     kb: Annotated[str, typer.Argument(metavar="KB", help="The knowledge base, by name or id.")],
@@ -97,7 +99,8 @@ def _print_answer(answer: dict[str, Any], *, links: bool) -> None:
         return
     for number, passage in enumerate(answer["passages"], start=1):
         console.print(
-            Text.assemble((f"{number}. {passage['document']['title']}", "bold"), _place(passage)), soft_wrap=True
+            Text.assemble((visible(f"{number}. {passage['document']['title']}"), "bold"), visible(_place(passage))),
+            soft_wrap=True,
         )
         console.print(_marked(passage), soft_wrap=True)
         if links and passage.get("url"):
@@ -119,9 +122,7 @@ def _place(passage: dict[str, Any]) -> str:
 def _marked(passage: dict[str, Any]) -> Any:
     from rich.text import Text
 
-    text = Text(passage["text"])
+    text = Text(visible(passage["text"]))
     for mark in passage["marks"]:
         text.stylize("bold yellow" if mark["kind"] == "term" else "underline", mark["start"], mark["end"])
-    # What a terminal would obey must not come out of a document: escape sequences become visible.
-    text.plain = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text.plain)
     return text

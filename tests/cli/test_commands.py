@@ -54,13 +54,20 @@ def test_search_shows_title_section_and_passage(pincite_command: Pincite, folder
     assert "http" not in found.out  # no server runs that would answer the link
 
 
-def test_a_document_cannot_send_commands_to_the_terminal(pincite_command: Pincite, folder: Path) -> None:
-    (folder / "evil.md").write_text(f"# Evil\n\n{LEAVE} \x1b]0;owned\x07 \x1b[2J done\n")
-    pincite_command("add", "manuals", folder)
-    found = pincite_command("search", "manuals", f"{LEAVE} owned done")
-    assert "done" in found.out
-    assert "\x1b" not in found.out
-    assert "\x07" not in found.out
+def test_neither_a_document_nor_its_name_sends_commands_to_the_terminal(pincite_command: Pincite, folder: Path) -> None:
+    (folder / "evil\x1b[2J.md").write_text(f"# Evil \x1b[31m\n\n{LEAVE} \x1b]0;owned\x07 \x1b[2J done\n")
+    said = [
+        pincite_command("add", "manuals", folder),
+        pincite_command("search", "manuals", f"{LEAVE} owned done"),
+        pincite_command("list", "manuals"),
+        pincite_command("doctor", "manuals"),
+        pincite_command("list", "none\x1b[2J"),
+    ]
+    assert "done" in said[1].out
+    assert "evil" in said[0].out
+    for ran in said:
+        assert "\x1b" not in ran.out + ran.err
+        assert "\x07" not in ran.out
 
 
 def test_a_file_of_questions_gives_a_line_each_with_what_came_along(
