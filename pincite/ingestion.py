@@ -226,13 +226,17 @@ def _files_of(knowledge_base_id: str, source: str | UploadedFile, limits: Source
         path = shown_path(source.name)
         return [_Received(DocumentKey(knowledge_base_id, f"upload/{path}", path), source.path)]
     files: list[_File] = []
+    taken: set[str] = set()
     for file in expand(source, max_bytes=limits.max_file_bytes, private_hosts=limits.private_hosts):
         # A source that is one file is its own location.
         alone = not is_git_url(source) and PurePosixPath(file.source).name == file.path and Path(file.source).is_file()
         location = file.source if alone else f"{file.source}/{file.path}"
-        # A file system's names are bytes; one that is no UTF-8 is written as what can be stored, and stays unique.
-        stored = location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        files.append(_Listed(DocumentKey(knowledge_base_id, stored, text_name(file.path)), file))
+        location = text_name(location)
+        # Names are bytes to a file system: two that differ in what is no UTF-8 read the same, and are two files.
+        while location in taken:
+            location += "~"
+        taken.add(location)
+        files.append(_Listed(DocumentKey(knowledge_base_id, location, file.path), file))
     return files
 
 
