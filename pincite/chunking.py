@@ -1,4 +1,4 @@
-"""A document cut into passages: whole sentences, within a section, never longer than the model reads.
+"""A document cut into passages: whole sentences, of one section and page, never longer than the model reads.
 
 What is embedded is `context + text`: the title and the section path in front tell the model what a passage is about;
 what is cited is the text alone.
@@ -42,12 +42,16 @@ class Chunk:
 
 @dataclass(slots=True)
 class _Piece:
-    """A sentence, or as much of one as fits, with its length in tokens and the section it stands in."""
+    """A sentence, or as much of one as fits, with its length in tokens and where it stands.
+
+    `section` counts the headings before it, `page` the pages begun; a passage should have one of each.
+    """
 
     start: int
     end: int
     tokens: int
     section: int
+    page: int
 
 
 def chunk(document: Document, *, max_tokens: int, count_tokens: CountTokens, window_tokens: int = 0) -> list[Chunk]:
@@ -105,17 +109,18 @@ def _contexts(document: Document, paths: list[str], limit: int, count_tokens: Co
 def _pieces(document: Document, budget: int, count_tokens: CountTokens) -> list[_Piece]:
     text = document.text
     starts = [section.start for section in document.sections]
+    page_starts = [page.start for page in document.pages]
     spans = [span for block in _blocks(document) for span in sentences(text, *block)]
     counts = count_tokens([text[a:b] for a, b in spans])
     pieces = []
     for (start, end), tokens in zip(spans, counts, strict=True):
-        section = bisect_right(starts, start)
+        section, page = bisect_right(starts, start), bisect_right(page_starts, start)
         if tokens <= budget:
-            pieces.append(_Piece(start, end, tokens, section))
+            pieces.append(_Piece(start, end, tokens, section, page))
             continue
         for part_start, part_end in _split(text, start, end, budget, count_tokens):
             (part_tokens,) = count_tokens([text[part_start:part_end]])
-            pieces.append(_Piece(part_start, part_end, part_tokens, section))
+            pieces.append(_Piece(part_start, part_end, part_tokens, section, page))
     return pieces
 
 
@@ -149,7 +154,7 @@ def _split(text: str, start: int, end: int, budget: int, count_tokens: CountToke
 
 
 def _pack(pieces: Iterable[_Piece], budget: int, text: str) -> Iterator[list[_Piece]]:
-    """Group pieces: each section on its own, small neighbouring ones together, long ones in even parts."""
+    """Group pieces: each section and page on its own, small neighbouring ones together, long ones in even parts."""
     smallest = int(budget * SMALLEST_SHARE)
     pending: list[_Piece] = []
     for section in _runs(pieces):
@@ -180,7 +185,7 @@ def _windows(pieces: list[_Piece], tokens: int) -> Iterator[tuple[int, int]]:
 def _runs(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
     run: list[_Piece] = []
     for piece in pieces:
-        if run and piece.section != run[-1].section:
+        if run and (piece.section, piece.page) != (run[-1].section, run[-1].page):
             yield run
             run = []
         run.append(piece)

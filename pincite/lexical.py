@@ -48,6 +48,14 @@ _ENDINGS = (
 _SHORTEST_STEM = 4
 
 
+# A name run together ("VerizonAbsLlc", "KINGPHARMACEUTICALSINC") is at least this long.
+_RUN_TOGETHER = 12
+_JOINT = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_LONG_WORD = re.compile(rf"[A-Za-z]{{{_RUN_TOGETHER},}}")
+# Title page or letterhead: where a document says what it is and whose.
+_BEGINNING = 300
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """Something a question names; `needle` is what to look for in a lexical form, `loose` a weaker trace or empty."""
@@ -61,6 +69,13 @@ class Term:
             return 1.0
         return 0.8 if self.loose and self.loose in lexical else 0.0
 
+    def names(self, naming: str) -> float:
+        """Return 1 where a document's naming form holds the term, also written apart; else as `found_in`."""
+        word = self.needle.strip()
+        if len(word) >= _RUN_TOGETHER and word in naming.replace(" ", ""):
+            return 1.0
+        return self.found_in(naming)
+
 
 def lexical_form(text: str) -> str:
     """Return the text in the form in which terms are looked for."""
@@ -68,9 +83,14 @@ def lexical_form(text: str) -> str:
     return f" {_SEAM.sub(' ', _NOT_WORD.sub(' ', folded)).strip()} "
 
 
+def naming_form(path: str, title: str, beginning: str) -> str:
+    """Return what a document is called, as words are looked for: its path, its title and its first words."""
+    return lexical_form(f"{_separated(path)} {_separated(title)} {beginning[:_BEGINNING]}")
+
+
 def question_terms(question: str) -> tuple[Term, ...]:
     """Return what the question names, each term once, in order; empty for a question of empty words only."""
-    lexical = lexical_form(question)
+    lexical = lexical_form(_separated(question))
     terms: dict[str, Term] = {}
     for word in _UNSPACED_RUN.sub(lambda run: f" {_EMPTY_PHRASES.sub(' ', run[0])} ", lexical).split():
         if _UNSPACED_RUN.match(word):
@@ -88,3 +108,8 @@ def _stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
             return f" {word[: -len(ending)]}"
     return f" {word}" if len(word) > _SHORTEST_STEM else ""
+
+
+def _separated(text: str) -> str:
+    """Return the text with the parts of long run-together names apart; "JavaScript" stays one word."""
+    return _LONG_WORD.sub(lambda word: _JOINT.sub(" ", word[0]), text)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from embedding_backend import EmbeddingModel, Vectors
 from pincite.chunking import Chunk
 from pincite.document import Document
-from pincite.lexical import lexical_form
+from pincite.lexical import lexical_form, naming_form
 from pincite.passage import DocumentReference
 
 _METADATA_KEY = b"pincite"
@@ -43,6 +43,8 @@ def schema(model: EmbeddingModel) -> pa.Schema:
             pa.field("end", pa.int32()),
             pa.field("text", pa.string()),
             pa.field("lexical", pa.string()),
+            # what the document is called, on the first passage of those that have several
+            pa.field("naming", pa.string()),
             pa.field("section", pa.string()),
             # the white space between this passage and the next, so that neighbours can be joined verbatim
             pa.field("gap", pa.string()),
@@ -74,6 +76,7 @@ def rows(
 ) -> pa.Table:
     """Return a document's rows; `vectors` holds (windows, dimensions) per chunk."""
     pages = {page.number: page for page in document.pages}
+    naming = naming_form(reference.path, reference.title, document.text) if len(chunks) > 1 else None
     nexts = [*(chunk.start for chunk in chunks[1:]), len(document.text)]
     records: list[dict[str, Any]] = []
     for ordinal, chunk in enumerate(chunks):
@@ -98,6 +101,7 @@ def rows(
                     "end": chunk.end,
                     "text": text,
                     "lexical": lexical_form(chunk.context + text),
+                    "naming": naming if ordinal == 0 else None,
                     "section": chunk.section,
                     "gap": document.text[chunk.end : nexts[ordinal]],
                     "pages": list(chunk.pages),

@@ -147,7 +147,11 @@ class Index:
     async def _create_scalar_indexes(self) -> None:
         indexed = {tuple(i.columns) for i in await self._table.list_indices()}
         words = FTS(base_tokenizer="icu/split", with_position=False, stem=False, remove_stop_words=False)
-        wanted = {("lexical",): words, **{(name,): BTree() for name in ("id", "passage_id", "document_id", "path")}}
+        wanted = {
+            ("lexical",): words,
+            ("naming",): words,
+            **{(name,): BTree() for name in ("id", "passage_id", "document_id", "path")},
+        }
         for (column,), config in wanted.items():
             if (column,) not in indexed:
                 await self._table.create_index(column, config=config)
@@ -179,16 +183,23 @@ class Index:
 
     async def with_words(self, words: str, limit: int, where: SearchFilter | None = None) -> list[str]:
         """Return the ids of the passages that hold most of the words' weight (BM25), best first."""
-        query = (
-            self._table.query()
-            .nearest_to_text(MatchQuery(words, "lexical"))
-            .limit(limit)
-            .select(["passage_id", "_score"])
-        )
+        found = await self._by_words(words, "lexical", ["passage_id"], limit, where)
+        ids: list[str] = found["passage_id"].to_pylist()
+        return ids
+
+    async def called(self, words: str, limit: int, where: SearchFilter | None = None) -> dict[str, str]:
+        """Return the documents whose names hold most of the words' weight, by id, with what they are called."""
+        found = await self._by_words(words, "naming", ["document_id", "naming"], limit, where)
+        return dict(zip(found["document_id"].to_pylist(), found["naming"].to_pylist(), strict=True))
+
+    async def _by_words(
+        self, words: str, column: str, columns: list[str], limit: int, where: SearchFilter | None
+    ) -> pa.Table:
+        query = self._table.query().nearest_to_text(MatchQuery(words, column)).limit(limit)
+        query = query.select([*columns, "_score"])
         if condition := _condition(where):
             query = query.where(condition)
-        ids: list[str] = (await query.to_arrow())["passage_id"].to_pylist()
-        return ids
+        return await query.to_arrow()
 
     async def windows_of(self, passage_ids: Sequence[str], question: Vectors) -> list[Hit]:
         """Return all windows of these passages with their similarity to a question vector (dimensions,)."""
@@ -207,7 +218,7 @@ class Index:
 
     async def passages(self, passage_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the rows that carry these passages, by id; an unknown id is left out."""
-        columns = [name for name in self._columns.names if name not in ("vector", "lexical", "id", "window")]
+        columns = [name for name in self._columns.names if name not in ("vector", "lexical", "naming", "id", "window")]
         query = self._table.query().where(_all_of("window = 0", _passages(passage_ids))).select(columns)
         return {row["passage_id"]: row for row in (await query.to_arrow()).to_pylist()}
 

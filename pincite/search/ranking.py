@@ -17,6 +17,9 @@ from pincite.lexical import Term
 COVER_WEIGHT = 4.0
 # Passages that have nothing to do with a question hold up to this share of its words' weight.
 CHANCE_COVER = 0.3
+# A document whose name holds all of the question's words would gain this many spreads: "in the Upjohn supply agreement"
+# picks the agreement, the rest of the question the clause.
+NAMING_WEIGHT = 8.0
 # Evidence to the probability that a passage is about what is asked: a logistic curve fitted on English and Chinese
 # questions over a mixed collection; fitted for each pair of languages alone, its middle moves by half a spread.
 _SLOPE = 1.37
@@ -46,16 +49,24 @@ def weigh(terms: Sequence[Term], sample: Sequence[str]) -> list[WeightedTerm]:
 
 def cover(terms: Sequence[WeightedTerm], lexical: str) -> float:
     """Return the share of the question's weight that a passage holds, in [0, 1]."""
+    return _share(terms, [weighted.term.found_in(lexical) for weighted in terms])
+
+
+def naming(terms: Sequence[WeightedTerm], named: str) -> float:
+    """Return the share of the question's weight that is in what a document is called, in [0, 1]."""
+    return _share(terms, [weighted.term.names(named) for weighted in terms]) if named else 0.0
+
+
+def _share(terms: Sequence[WeightedTerm], found: Sequence[float]) -> float:
     total = sum(weighted.weight for weighted in terms)
-    if not total:
-        return 0.0
-    return sum(weighted.weight * weighted.term.found_in(lexical) for weighted in terms) / total
+    return sum(weighted.weight * share for weighted, share in zip(terms, found, strict=True)) / total if total else 0.0
 
 
-def evidence(model: EmbeddingModel, similarity: float, covered: float) -> float:
+def evidence(model: EmbeddingModel, similarity: float, covered: float, named: float) -> float:
     """Return the fused evidence for a passage, in spreads of unrelated similarity; cover counts beyond chance."""
     beyond_chance = max(0.0, covered - CHANCE_COVER) / (1 - CHANCE_COVER)
-    return (similarity - model.unrelated) / model.spread + COVER_WEIGHT * beyond_chance
+    by_meaning = (similarity - model.unrelated) / model.spread
+    return by_meaning + COVER_WEIGHT * beyond_chance + NAMING_WEIGHT * named
 
 
 def probability(fused: float) -> float:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from embedding_backend import BackendFailure, Embedder, Vectors
@@ -12,13 +12,17 @@ from pincite.index import Hit, Index
 from pincite.lexical import question_terms
 from pincite.passage import DocumentReference, NothingFound, Passage, SearchFilter, SearchResult
 from pincite.search.marking import marks
-from pincite.search.ranking import FLOOR, WeightedTerm, cover, evidence, probability, weigh
+from pincite.search.ranking import FLOOR, WeightedTerm, cover, evidence, naming, probability, weigh
 
 LONGEST_QUESTION = 8_000
 MOST_PASSAGES = 100
 # Windows looked at by meaning and passages by words; a passage has several windows.
 _NEAREST_WINDOWS = 150
 _WITH_WORDS = 50
+# Documents whose names are compared with the question, and from which share of its weight one is looked into.
+_CALLED = 8
+_MEANT = 0.1
+_NEAREST_WITHIN = 100
 # Neighbours are joined up to this many: more would be a page, not a passage.
 _MOST_JOINED = 2
 # Words sent to the full-text index; a pasted page is searched by its rarest words.
@@ -78,23 +82,30 @@ def check(question: str, k: int) -> str:
 async def _candidates(
     index: Index, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None
 ) -> list[_Candidate]:
-    """Return what either side found, with the evidence of both, best first."""
+    """Return what either side found, with all the evidence, best first."""
     best: dict[str, Hit] = {}
     _keep_best(best, await index.nearest(vector, _NEAREST_WINDOWS, where))
     heaviest = sorted(terms, key=lambda weighted: -weighted.weight)[:_MOST_TERMS]
+    named: dict[str, float] = {}
     if heaviest:
         words = " ".join(weighted.term.needle for weighted in heaviest)
         by_words_only = [i for i in await index.with_words(words, _WITH_WORDS, where) if i not in best]
         if by_words_only:
             _keep_best(best, await index.windows_of(by_words_only, vector))
+        called = await index.called(words, _CALLED, where)
+        named = {document_id: naming(terms, name) for document_id, name in called.items()}
+        if meant := tuple(document_id for document_id, share in named.items() if share >= _MEANT):
+            within = replace(where or SearchFilter(), document_ids=meant)
+            _keep_best(best, await index.nearest(vector, _NEAREST_WITHIN, within))
     if not best:
         return []
     lexical = await index.lexical_forms(list(best))
-    candidates = [
-        _Candidate(i, evidence(index.model, hit.similarity, cover(terms, lexical[i])), hit)
-        for i, hit in best.items()
-        if i in lexical
-    ]
+    candidates = []
+    for passage_id, hit in best.items():
+        if passage_id in lexical:
+            covered = cover(terms, lexical[passage_id])
+            share = named.get(passage_id.rpartition(":")[0], 0.0)
+            candidates.append(_Candidate(passage_id, evidence(index.model, hit.similarity, covered, share), hit))
     return sorted(candidates, key=lambda candidate: (-candidate.fused, candidate.passage_id))
 
 
@@ -108,24 +119,25 @@ async def _passages(
     index: Index, candidates: Sequence[_Candidate], terms: Sequence[WeightedTerm], k: int, knowledge_base_id: str
 ) -> list[Passage]:
     relevant = [candidate for candidate in candidates if probability(candidate.fused) >= FLOOR]
-    groups = _join_neighbours(relevant, k)
-    if not groups:
+    # Enough of them that k remain when neighbours are joined.
+    relevant = relevant[: k * (_MOST_JOINED + 1)]
+    if not relevant:
         return []
-    rows = await index.passages([member.passage_id for group in groups for member in group])
-    return [
-        _passage(group, rows, terms, knowledge_base_id)
-        for group in groups
-        if all(member.passage_id in rows for member in group)
-    ]
+    rows = await index.passages([candidate.passage_id for candidate in relevant])
+    present = [candidate for candidate in relevant if candidate.passage_id in rows]
+    return [_passage(group, rows, terms, knowledge_base_id) for group in _join_neighbours(present, rows, k)]
 
 
-def _join_neighbours(candidates: Sequence[_Candidate], k: int) -> list[list[_Candidate]]:
-    """Return up to `k` groups, best first; a candidate next to a group's passages joins it and takes no place."""
+def _join_neighbours(
+    candidates: Sequence[_Candidate], rows: Mapping[str, dict[str, Any]], k: int
+) -> list[list[_Candidate]]:
+    """Return up to `k` groups, best first; a candidate next to a group on the same page joins it and takes no place."""
     groups: list[list[_Candidate]] = []
-    places: dict[tuple[str, int], list[_Candidate]] = {}
+    places: dict[tuple[str, int, int | None], list[_Candidate]] = {}
     for candidate in candidates:
         document, ordinal = _place(candidate)
-        beside = [places.get((document, ordinal + step)) for step in (-1, 1)]
+        page = _page_at(rows[candidate.passage_id], candidate.best.start)
+        beside = [places.get((document, ordinal + step, page)) for step in (-1, 1)]
         group = next((g for g in beside if g is not None and len(g) < _MOST_JOINED), None)
         if group is None:
             if len(groups) == k:
@@ -133,8 +145,14 @@ def _join_neighbours(candidates: Sequence[_Candidate], k: int) -> list[list[_Can
             group = []
             groups.append(group)
         group.append(candidate)
-        places[document, ordinal] = group
+        places[document, ordinal, page] = group
     return groups
+
+
+def _page_at(row: Mapping[str, Any], offset: int) -> int | None:
+    """Return the page on which a place of the document's text stands, None for a format without pages."""
+    pages = [number for number, start in zip(row["pages"], row["page_starts"], strict=True) if start <= offset]
+    return pages[-1] if pages else None
 
 
 def _place(candidate: _Candidate) -> tuple[str, int]:
@@ -150,14 +168,11 @@ def _passage(
     members = [rows[member.passage_id] for member in sorted(group, key=_place)]
     first, last = members[0], members[-1]
     text = "".join(member["text"] + member["gap"] for member in members[:-1]) + last["text"]
-    pages: dict[int, tuple[int, str | None]] = {}
-    for member in members:
-        for number, start, label in zip(member["pages"], member["page_starts"], member["page_labels"], strict=True):
-            pages[number] = (start, label)
+    labels = {n: label for member in members for n, label in zip(member["pages"], member["page_labels"], strict=True)}
     window = (best.best.start - first["start"], best.best.end - first["start"])
     marked = marks(text, terms, window)
     evidence_at = first["start"] + next(mark.start for mark in marked if mark.kind == "sentence")
-    page = next((number for number in sorted(pages, reverse=True) if pages[number][0] <= evidence_at), None)
+    page = next((p for p in (_page_at(member, evidence_at) for member in reversed(members)) if p is not None), None)
     boxes = [Box(int(b[0]), *b[1:]) for member in members for b in _fives(member["boxes"])]
     return Passage(
         id=best.passage_id,
@@ -169,8 +184,8 @@ def _passage(
         text=text,
         section=rows[best.passage_id]["section"],
         page=page,
-        page_label=pages[page][1] if page is not None else None,
-        pages=tuple(sorted(pages)),
+        page_label=labels[page] if page is not None else None,
+        pages=tuple(sorted(labels)),
         boxes=tuple(boxes),
         marks=marked,
         score=probability(best.fused),

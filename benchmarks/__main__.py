@@ -1,0 +1,72 @@
+"""Measure and write the tables in `docs/measurements/`.
+
+python -m benchmarks quality [--data ../shared/data] [--only realdocs,contracts]
+python -m benchmarks speed   [--passages 50000]
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks import report, speed
+from benchmarks.quality import SETS, Figure, Outcome
+from benchmarks.collection import Costs
+from embedding_backend import EmbeddedModel
+
+ROOT = Path(__file__).parent.parent
+TABLES = ROOT / "docs" / "measurements"
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    quality = commands.add_parser("quality", help="right pages, right passages")
+    quality.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    quality.add_argument("--only", default=",".join(SETS), help=f"some of {', '.join(SETS)}")
+    quick = commands.add_parser("speed", help="what parsing, indexing and searching cost")
+    quick.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    quick.add_argument("--passages", type=int, default=50_000)
+    arguments = parser.parse_args()
+    TABLES.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix="pincite-benchmark-"))
+    try:
+        if arguments.command == "quality":
+            asyncio.run(_quality(arguments.data, arguments.only.split(","), work))
+        else:
+            table = asyncio.run(speed.measure(arguments.data, arguments.passages, work))
+            (TABLES / "speed.md").write_text(table, encoding="utf-8")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+async def _quality(data: Path, names: list[str], work: Path) -> None:
+    """Measure the sets asked for; the others keep the figures they had."""
+    kept = TABLES / "quality.json"
+    outcomes: dict[str, Outcome] = {}
+    if kept.exists():
+        outcomes = {name: _outcome(stored) for name, stored in json.loads(kept.read_text(encoding="utf-8")).items()}
+    embedder = EmbeddedModel()
+    for name in names:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        outcomes[name] = await SETS[name](data, embedder, work / name)
+        for figure in outcomes[name].figures:
+            print(f"  {figure.name}: {figure.value:.3f}", file=sys.stderr, flush=True)
+        ordered = {key: outcomes[key] for key in SETS if key in outcomes}
+        kept.write_text(json.dumps({k: asdict(o) for k, o in ordered.items()}, indent=1), encoding="utf-8")
+        (TABLES / "quality.md").write_text(report.quality(list(ordered.values())), encoding="utf-8")
+    await embedder.close()
+
+
+def _outcome(stored: dict[str, object]) -> Outcome:
+    figures = [Figure(**figure) for figure in stored.pop("figures")]  # type: ignore[attr-defined]
+    return Outcome(figures=figures, costs=Costs(**stored.pop("costs")), **stored)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()
