@@ -14,8 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import report, speed
-from benchmarks.quality import SETS, Figure, Outcome
 from benchmarks.collection import Costs
+from benchmarks.quality import SETS, Figure, Outcome
 from embedding_backend import EmbeddedModel
 
 ROOT = Path(__file__).parent.parent

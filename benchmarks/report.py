@@ -15,8 +15,8 @@ def quality(outcomes: Sequence[Outcome]) -> str:
     lines = [
         "# How often the right page is found",
         "",
-        "Written by `python -m benchmarks quality` on judged material that is not part of the project; the embedded model,",
-        "512-token passages, every setting at its default. *Meant* is the figure the project set itself.",
+        "Written by `python -m benchmarks quality` on judged material that is not part of the project; the",
+        "embedded model, 512-token passages, every setting at its default. *Meant*: what the project set itself.",
         "",
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}.",
         "",
@@ -38,8 +38,8 @@ def quality(outcomes: Sequence[Outcome]) -> str:
         ]
         lines.append("")
     lines += [
-        "Wall time of `index` and `search` includes the embedding inside them; CPU time does not. Other work ran on the",
-        "machine at times: compare CPU seconds.",
+        "Wall time of `index` and `search` includes the embedding inside them; CPU time does not. Other work ran on",
+        "the machine at times: compare CPU seconds.",
         "",
     ]
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,8 @@ async def measure(data: Path, passages: int, work: Path) -> str:
         "",
         f"## A search among {passages:,} passages",
         "",
-        f"Texts of the judged sets, clustered random vectors ({passages * _WINDOWS:,} windows of {_DIMENSIONS} numbers), "
-        f"{_QUESTIONS} questions; the embedding of the question is not counted.",
+        f"Texts of the judged sets, clustered random vectors ({passages * _WINDOWS:,} windows of {_DIMENSIONS} "
+        f"numbers), {_QUESTIONS} questions; the embedding of the question is not counted.",
         "",
         "| | median | 95 % |",
         "|---|---|---|",
@@ -131,7 +132,7 @@ def _document(parts: Sequence[str]) -> tuple[Document, list[Chunk]]:
     for part in parts:
         end = position + len(part)
         cuts = [position + len(part) * i // _WINDOWS for i in range(_WINDOWS + 1)]
-        windows = tuple(zip(cuts, cuts[1:], strict=False))
+        windows = tuple(pairwise(cuts))
         chunks.append(Chunk(position, end, "", "", (), (), windows))
         position = end + 1
     return Document("", "text/plain", "\n".join(parts)), chunks

@@ -7,9 +7,11 @@ what is cited is the text alone.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from pincite.document import Box, Document, Section
+from pincite.document import Box, Document
 from pincite.positions import boxes
+from pincite.sections import section_paths
 from pincite.sentences import sentences, trim
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -20,6 +22,8 @@ SMALLEST_SHARE = 0.25
 CONTEXT_SHARE = 0.125
 # Fewer tokens than this left for the text would make a passage of the prefix.
 _SMALLEST_BUDGET = 32
+# Characters a token stands for at the most, on the average of a passage.
+_LONGEST_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,17 @@ class _Piece:
 def chunk(document: Document, *, max_tokens: int, count_tokens: CountTokens, window_tokens: int = 0) -> list[Chunk]:
     """Cut the document into passages of at most `max_tokens` tokens, their prefix included.
 
-    Windows are of about `window_tokens` tokens; with 0, a passage is its only window. Every character that is not white space is in exactly one passage. A sentence is cut only where it alone is
-    longer than a passage.
+    Windows are of about `window_tokens` tokens; with 0, a passage is its only window. Every character that is not white
+    space is in exactly one passage. A sentence is cut only where it alone is longer than a passage.
     """
-    paths = _section_paths(document)
+    # What stands before the first heading has no path.
+    paths = ["", *section_paths(document.sections)]
     contexts = _contexts(document, paths, int(max_tokens * CONTEXT_SHARE), count_tokens)
     longest_context = max(count_tokens(contexts), default=0)
     budget = max(_SMALLEST_BUDGET, max_tokens - longest_context)
     pieces = _pieces(document, budget, count_tokens)
     chunks = []
-    for group in _pack(pieces, budget, document.text):
+    for group in _pack(pieces, budget):
         start, end = group[0].start, group[-1].end
         section = max(group, key=lambda piece: piece.tokens).section
         pages = [page for page in document.pages if page.start < end and start < page.end]
@@ -82,17 +87,6 @@ def chunk(document: Document, *, max_tokens: int, count_tokens: CountTokens, win
             )
         )
     return chunks
-
-
-def _section_paths(document: Document) -> list[str]:
-    """Return the path of each section, after an empty one for what stands before the first heading."""
-    paths, open_sections = [""], list[Section]()
-    for section in document.sections:
-        while open_sections and open_sections[-1].level >= section.level:
-            open_sections.pop()
-        open_sections.append(section)
-        paths.append(" › ".join(" ".join(s.title.split()) for s in open_sections))
-    return paths
 
 
 def _contexts(document: Document, paths: list[str], limit: int, count_tokens: CountTokens) -> list[str]:
@@ -131,13 +125,14 @@ def _blocks(document: Document) -> Iterator[tuple[int, int]]:
     for start, end in document.blocks:
         cuts.update((start, end))
     ordered = sorted(cut for cut in cuts if 0 <= cut <= len(document.text))
-    yield from zip(ordered, ordered[1:], strict=False)
+    yield from pairwise(ordered)
 
 
 def _split(text: str, start: int, end: int, budget: int, count_tokens: CountTokens) -> Iterator[tuple[int, int]]:
     """Cut one overlong sentence: at a line, a comma or a space where there is one, anywhere else where not."""
     while start < end:
-        stop = end
+        # Never the whole of a line of megabytes, to be counted again and again.
+        stop = min(end, start + budget * _LONGEST_TOKEN)
         while (tokens := count_tokens([text[start:stop]])[0]) > budget:
             stop = start + max(1, int((stop - start) * budget / tokens * 0.95))
         if stop < end:
@@ -153,7 +148,7 @@ def _split(text: str, start: int, end: int, budget: int, count_tokens: CountToke
         start = stop
 
 
-def _pack(pieces: Iterable[_Piece], budget: int, text: str) -> Iterator[list[_Piece]]:
+def _pack(pieces: Iterable[_Piece], budget: int) -> Iterator[list[_Piece]]:
     """Group pieces: each section and page on its own, small neighbouring ones together, long ones in even parts."""
     smallest = int(budget * SMALLEST_SHARE)
     pending: list[_Piece] = []

@@ -56,7 +56,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading at `start` in the text; it reaches to the next heading of the same or a higher `level` (1 is the top)."""
+    """A heading at `start` in the text; it reaches to the next of the same or a higher `level` (1 is the top)."""
 
     start: int
     level: int

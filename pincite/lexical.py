@@ -18,9 +18,14 @@ _SEAM = re.compile(f"(?<=[{_NO_SPACES}])(?=[^{_NO_SPACES}\\s])|(?<=[^{_NO_SPACES
 
 # What a question says without asking for it: question words, auxiliaries, articles.
 _EMPTY_WORDS = frozenset(
-    "a an and are as at be by can did do does for from had has have how i in is it its many may much must of on or our "
-    "s shall should t that the their there these they this those to under was we were what when where which who whom "
-    "whose why will with would you your please tell me about any if".split()
+    word
+    for words in (
+        "a an the this that these those there their they it its we our i you your me us",
+        "and or if of in on at by for from to under with about as any many much",
+        "am is are was were be been can could did do does had has have may must shall should will would",
+        "how what when where which who whom whose why please tell s t",
+    )
+    for word in words.split()
 )
 _EMPTY_PHRASES = re.compile(
     "是什么|什么时候|什么|哪一个|哪一年|哪一|哪些|哪个|哪位|哪里|哪儿|哪年|哪|谁|如何|怎么样|怎样|怎么|为什么|为何|何时|何地|何处|何人|"

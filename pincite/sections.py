@@ -1,18 +1,23 @@
 """Where in a document's outline a place of its text stands."""
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from pincite.document import Section
 
 
-def section_path(sections: Iterable[Section], offset: int) -> str:
-    """Return the titles of the sections around `offset` of the text, the outermost first: "4 Pay › 4.2 Late"."""
-    path: list[Section] = []
+def section_paths(sections: Iterable[Section]) -> list[str]:
+    """Return for each section the titles from the outermost to its own: "4 Pay › 4.2 Late"."""
+    paths, around = [], list[Section]()
     for section in sections:
-        if section.start > offset:
-            break
-        path = [outer for outer in path if outer.level < section.level] + [section]
-    return " › ".join(" ".join(section.title.split()) for section in path)
+        around = [outer for outer in around if outer.level < section.level] + [section]
+        paths.append(" › ".join(" ".join(outer.title.split()) for outer in around))
+    return paths
+
+
+def section_path(sections: Iterable[Section], offset: int) -> str:
+    """Return the path of the section around `offset` of the text; empty before the first heading."""
+    return next(reversed(section_paths(takewhile(lambda section: section.start <= offset, sections))), "")
 
 
 def main_section(sections: Sequence[Section], start: int, end: int) -> int:

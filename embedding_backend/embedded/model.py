@@ -2,7 +2,7 @@
 
 e5 knows a hundred languages and finds the right paragraph of its own language; the Universal Sentence Encoder is weaker
 but maps sixteen languages onto each other. Side by side in one vector, with e5's language component removed, they find
-across languages what neither finds alone (docs/decisions/embedded-model.md has the figures).
+across languages what neither finds alone (docs/decisions/0001-embedded-model.md has the figures).
 
 Each window of a passage gets a vector that is half the passage's and half its own, so that one search over windows
 scores "this sentence, in this context". e5 reads a passage once; a window's own vector is the mean over the window's
@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from embedding_backend.embedded.e5 import DIMENSIONS as E5_DIMENSIONS
-from embedding_backend.embedded.e5 import MAX_TOKENS, E5
+from embedding_backend.embedded.e5 import E5, MAX_TOKENS
 from embedding_backend.embedded.e5_weights import WeightsError
-from embedding_backend.embedded.languages import Languages, unit
+from embedding_backend.embedded.languages import Languages
 from embedding_backend.embedded.sentence_encoder import DIMENSIONS as USE_DIMENSIONS
 from embedding_backend.embedded.sentence_encoder import SentenceEncoder
 from embedding_backend.embedder import BackendFailure, EmbeddingModel, PassageText, Vectors
@@ -93,7 +93,8 @@ class EmbeddedModel:
         texts = [text for p in passages for text in (p.text, *(p.text[start:stop] for start, stop in p.windows))]
         use = self._sentence_encoder.encode(texts)
         languages = self._languages.of([passage.text for passage in passages])
-        vectors, done = [], 0
+        vectors: list[Vectors] = []
+        done = 0
         for readings, language in zip(e5, languages, strict=True):
             neutral = self._languages.neutral(readings, language[None], "passage")
             meaning = _side_by_side(neutral, use[done : done + len(readings)])

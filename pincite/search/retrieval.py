@@ -201,8 +201,8 @@ async def _why(index: Index, candidates: Sequence[_Candidate], where: SearchFilt
         best = probability(candidates[0].fused)
         return NothingFound(
             "below_floor",
-            f"nothing relevant found: the best passage scores {best:.2f}, below {FLOOR:.2f}; ask in other words, or add "
-            "the document that answers this",
+            f"nothing relevant found: the best passage scores {best:.2f}, below {FLOOR:.2f}; ask in other words, "
+            "or add the document that answers this",
             best,
         )
     if await index.count():
