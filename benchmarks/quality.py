@@ -14,7 +14,7 @@ from benchmarks.material import Judged, PageQuestion
 from embedding_backend import Embedder
 from pincite.passage import Passage
 
-LANGUAGES = ("en", "zh", "es", "ar", "ru", "de", "hi", "vi", "th", "tr", "el", "ro")
+LANGUAGES = ("en", "zh", "es", "ar", "de", "ru")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The catalog: a SQL database of knowledge bases, documents, keys and jobs. Every call blocks; call it in a thread."""
 
 import dataclasses
+import re
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from pincite.settings import KnowledgeBaseSettings
 
 BUSY_TIMEOUT_S = 30
 IN_MEMORY = "sqlite://"
+GENERATED_ID = re.compile(r"[a-z]+_[0-9a-f]{20}")
 
 
 def new_id(kind: str) -> str:

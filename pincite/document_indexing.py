@@ -29,6 +29,18 @@ CHUNKING_VERSION = "1"
 # without compacting, 100 small documents cost 4 CPU seconds at first and 17 after 800.
 TIDY_EVERY = 100
 PAGE_FAILED = "page_failed"
+# Warnings that say some of the document's text is not what its author wrote, or not there.
+INCOMPLETE = frozenset(
+    {
+        "formulas_without_value",
+        "misplaced_shape",
+        "missing_parts",
+        "mixed_encodings",
+        "sheet_failed",
+        "truncated",
+        "undecoded_bytes",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +214,8 @@ class _PassageCounter:
 def _record(key: DocumentKey, content: Content, document: Document) -> DocumentRecord:
     failed = {warning.page for warning in document.warnings if warning.code == PAGE_FAILED}
     empty = [p for p in document.pages if p.number not in failed and not document.text[p.start : p.end].strip()]
-    status: DocumentStatus = "partial" if failed or empty else "indexed"
+    lost = any(warning.code in INCOMPLETE for warning in document.warnings)
+    status: DocumentStatus = "partial" if failed or empty or lost else "indexed"
     return DocumentRecord(
         id=key.document_id,
         knowledge_base_id=key.knowledge_base_id,

@@ -11,6 +11,7 @@ from typing import Any, Self
 from embedding_backend import Embedder
 from pincite.access import Principal
 from pincite.assembly import Parts, open_parts
+from pincite.catalog import GENERATED_ID
 from pincite.document_indexing import Target
 from pincite.errors import (
     DataFolderBusy,
@@ -212,8 +213,8 @@ def _valid_name(name: str) -> str:
     stripped = name.strip()
     if not stripped or len(stripped) > MAX_NAME_LENGTH or not stripped.isprintable():
         raise InvalidRequest(f"A knowledge base's name has 1 to {MAX_NAME_LENGTH} visible characters; choose another.")
-    if "/" in stripped or stripped.startswith("kb_"):
-        raise InvalidRequest("A knowledge base's name has no “/” and does not begin with “kb_”; choose another.")
+    if "/" in stripped or stripped in {".", ".."} or GENERATED_ID.fullmatch(stripped):
+        raise InvalidRequest("A knowledge base's name has no “/”, is not “.” or “..” and not an id; choose another.")
     return stripped
 
 

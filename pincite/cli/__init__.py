@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
+from pincite import __version__
 from pincite.cli import adding, evaluating, inventory, keys, reference, searching, serving
 from pincite.cli.terminal import visible
 from pincite.errors import InvalidRequest, PinciteError
@@ -37,13 +38,7 @@ app.add_typer(reference.app, name="docs", hidden=True)
 @app.callback(invoke_without_command=True)
 def _root(context: typer.Context, version: bool = typer.Option(False, "--version", help="Say the version.")) -> None:
     if version:
-        from importlib.metadata import PackageNotFoundError
-        from importlib.metadata import version as installed
-
-        try:
-            typer.echo(f"pincite {installed('pincite')}")
-        except PackageNotFoundError:
-            typer.echo("pincite, not installed")
+        typer.echo(f"pincite {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
