@@ -282,9 +282,7 @@ async def test_a_name_that_cannot_be_one_is_refused(workspace: Workspace, name: 
         await workspace.create_knowledge_base(OWNER, name)
 
 
-async def test_another_chunk_size_builds_the_index_anew_while_the_old_one_serves(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+async def test_another_chunk_size_rebuilds_while_the_old_index_serves(workspace: Workspace, tmp_path: Path) -> None:
     sentences = " ".join(f"Sentence {number} speaks of machine number {number}." for number in range(120))
     (tmp_path / "long.txt").write_text(sentences)
     await add(workspace, "manuals", tmp_path / "long.txt")

@@ -182,7 +182,7 @@ class Index:
         return [Hit(passage, start, end, 1 - distance) for passage, start, end, distance in zip(*columns, strict=True)]
 
     async def with_words(self, words: str, limit: int, where: SearchFilter | None = None) -> list[str]:
-        """Return the ids of the passages that hold most of the words' weight (BM25), best first."""
+        """Return the ids of the passages that hold most of the words' weight (BM25), best first; none for no words."""
         found = await self._by_words(words, "lexical", ["passage_id"], limit, where)
         ids: list[str] = found["passage_id"].to_pylist()
         return ids
@@ -195,6 +195,8 @@ class Index:
     async def _by_words(
         self, words: str, column: str, columns: list[str], limit: int, where: SearchFilter | None
     ) -> pa.Table:
+        if not words.strip():
+            return self._columns.empty_table().select(columns)
         query = self._table.query().nearest_to_text(_match(words, column)).limit(limit)
         query = query.select([*columns, "_score"])
         if condition := _condition(where):

@@ -1,5 +1,6 @@
 """A question to cited passages: by meaning and by words, fused, neighbours joined, the evidence marked."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -83,20 +84,20 @@ async def _candidates(
     index: Index, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None
 ) -> list[_Candidate]:
     """Return what either side found, with all the evidence, best first."""
+    words = " ".join(w.term.needle for w in sorted(terms, key=lambda w: -w.weight)[:_MOST_TERMS])
+    near, with_words, called = await asyncio.gather(
+        index.nearest(vector, _NEAREST_WINDOWS, where),
+        index.with_words(words, _WITH_WORDS, where),
+        index.called(words, _CALLED, where),
+    )
     best: dict[str, Hit] = {}
-    _keep_best(best, await index.nearest(vector, _NEAREST_WINDOWS, where))
-    heaviest = sorted(terms, key=lambda weighted: -weighted.weight)[:_MOST_TERMS]
-    named: dict[str, float] = {}
-    if heaviest:
-        words = " ".join(weighted.term.needle for weighted in heaviest)
-        by_words_only = [i for i in await index.with_words(words, _WITH_WORDS, where) if i not in best]
-        if by_words_only:
-            _keep_best(best, await index.windows_of(by_words_only, vector))
-        called = await index.called(words, _CALLED, where)
-        named = {document_id: naming(terms, name) for document_id, name in called.items()}
-        if meant := tuple(document_id for document_id, share in named.items() if share >= _MEANT):
-            within = replace(where or SearchFilter(), document_ids=meant)
-            _keep_best(best, await index.nearest(vector, _NEAREST_WITHIN, within))
+    _keep_best(best, near)
+    if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
+        _keep_best(best, await index.windows_of(by_words_only, vector))
+    named = {document_id: naming(terms, name) for document_id, name in called.items()}
+    if meant := tuple(document_id for document_id, share in named.items() if share >= _MEANT):
+        within = replace(where or SearchFilter(), document_ids=meant)
+        _keep_best(best, await index.nearest(vector, _NEAREST_WITHIN, within))
     if not best:
         return []
     lexical = await index.lexical_forms(list(best))
