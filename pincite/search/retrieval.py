@@ -25,7 +25,7 @@ _CALLED = 8
 _MEANT = 0.1
 _NEAREST_WITHIN = 100
 # Neighbours are joined up to this many: more would be a page, not a passage.
-_MOST_JOINED = 2
+_MOST_JOINED = 3
 # Words sent to the full-text index; a pasted page is searched by its rarest words.
 _MOST_TERMS = 64
 
