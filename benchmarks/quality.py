@@ -14,7 +14,7 @@ from benchmarks.material import Judged, PageQuestion
 from embedding_backend import Embedder
 from pincite.passage import Passage
 
-LANGUAGES = ("en", "zh", "es", "ar", "de", "ru")
+LANGUAGES = ("en", "zh", "es", "ar")
 
 
 @dataclass(frozen=True, slots=True)
