@@ -15,7 +15,7 @@ def quality(outcomes: Sequence[Outcome]) -> str:
     lines = [
         "# How often the right page is found",
         "",
-        "Written by `python -m benchmarks quality` on judged material that is not part of the project; the",
+        "Written by `scripts/bench quality` on judged material that is not part of the project; the",
         "embedded model, 512-token passages, every setting at its default. *Meant*: what the project set itself.",
         "",
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}.",

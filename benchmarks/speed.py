@@ -27,7 +27,7 @@ _DIMENSIONS = 960
 
 async def measure(data: Path, passages: int, work: Path) -> str:
     """Return the table: pages parsed a second, and the cost of a search among so many passages."""
-    lines = ["# What it costs", "", f"Written by `python -m benchmarks speed` on {machine()}.", ""]
+    lines = ["# What it costs", "", f"Written by `scripts/bench speed` on {machine()}.", ""]
     lines += ["## Parsing", "", "| document | pages | pages per CPU second |", "|---|---|---|"]
     lines += [f"| {name} | {pages} | {rate:.0f} |" for name, pages, rate in _parsing(data)]
     ingest_s, maintain_s, samples_ms, walls_ms = await _searching(data, passages, work)
