@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from pincite.passage import Mark
 from pincite.search.ranking import WeightedTerm
@@ -50,14 +51,17 @@ def _boundary(text: str, position: int) -> bool:
     return not (before.isalnum() and after.isalnum() and before.isascii() == after.isascii())
 
 
-def _folded(text: str) -> tuple[str, list[int]]:
+def _folded(text: str) -> tuple[str, Sequence[int]]:
     """Return the text as terms are compared, and for each of its characters the place of the original one."""
-    folded, places = [], []
-    for place, character in enumerate(text):
-        for part in unicodedata.normalize("NFKC", character).casefold():
-            folded.append(part)
-            places.append(place)
-    return "".join(folded), places
+    if text.isascii():
+        return text.casefold(), range(len(text))
+    parts = [_fold(character) for character in text]
+    return "".join(parts), [place for place, part in enumerate(parts) for _ in part]
+
+
+@lru_cache(maxsize=65_536)
+def _fold(character: str) -> str:
+    return unicodedata.normalize("NFKC", character).casefold()
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
