@@ -61,16 +61,6 @@ def paragraphs(
     return found
 
 
-def section_path(sections: Sequence[Section], offset: int) -> tuple[str, ...]:
-    """Return the titles of the sections around `offset`, the outermost first."""
-    path: list[Section] = []
-    for section in sections:
-        if section.start > offset:
-            break
-        path = [outer for outer in path if outer.level < section.level] + [section]
-    return tuple(section.title for section in path)
-
-
 def _paragraph_spans(text: str, span: Span, blocks: Sequence[Span]) -> Iterator[Span]:
     """Yield the blocks in `span`, and what stands between them where that is more than white space."""
     position, stop = span

@@ -7,11 +7,12 @@ from urllib.parse import quote, urlencode
 from http_server.viewer.language import MESSAGES
 from http_server.viewer.page_picture import PlacedLine, marked_boxes, text_layer
 from http_server.viewer.place import Place, page_at, page_place, part_place
-from http_server.viewer.running_text import Paragraph, Piece, paragraphs, part_of, parts, section_path
+from http_server.viewer.running_text import Paragraph, Piece, paragraphs, part_of, parts
 from http_server.viewer.target import Target
 from pincite.document import Box, Page
 from pincite.document_codec import StoredDocument
 from pincite.errors import UnknownPage
+from pincite.sections import section_titles
 
 DRAWABLE = "application/pdf"
 SCALES = (1.0, 1.5, 2.0, 3.0)
@@ -157,7 +158,7 @@ def _picture(page: Page, text: str, document_id: str, target: Target) -> Picture
 
 def _section(stored: StoredDocument, offset: int) -> tuple[str, ...]:
     """Return the section path at `offset`, without a first title that only repeats the document's."""
-    path = section_path(stored.sections, offset)
+    path = section_titles(stored.sections, offset)
     return path[1:] if path[:1] == (stored.title,) else path
 
 

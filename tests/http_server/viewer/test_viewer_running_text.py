@@ -5,9 +5,10 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_server.viewer.running_text import paragraphs, part_of, parts, section_path
+from http_server.viewer.running_text import paragraphs, part_of, parts
 from http_server.viewer.target import Target
 from pincite.document import Section
+from pincite.sections import section_titles
 
 TEXT = "# Leave\n\nStaff have 30 days of leave.\nAsk early.\n\n## Sick leave\n\nCall before nine."
 BLOCKS = [(0, 7), (9, 48), (50, 63), (65, 82)]
@@ -58,9 +59,9 @@ def test_text_between_blocks_is_not_lost() -> None:
 
 
 def test_the_section_path_names_the_sections_around_an_offset() -> None:
-    assert section_path(SECTIONS, 70) == ("Leave", "Sick leave")
-    assert section_path(SECTIONS, 20) == ("Leave",)
-    assert section_path([Section(10, 1, "Later")], 3) == ()
+    assert section_titles(SECTIONS, 70) == ("Leave", "Sick leave")
+    assert section_titles(SECTIONS, 20) == ("Leave",)
+    assert section_titles([Section(10, 1, "Later")], 3) == ()
 
 
 def test_a_long_text_is_cut_at_the_edge_of_a_block() -> None:
