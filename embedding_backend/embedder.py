@@ -29,6 +29,11 @@ class EmbeddingModel:
     unrelated: float
     spread: float
 
+    @property
+    def identity(self) -> tuple[str, int, str]:
+        """What vectors must share to be compared: id, dimensions and scheme."""
+        return self.id, self.dimensions, self.scheme
+
 
 @dataclass(frozen=True, slots=True)
 class PassageText:

@@ -6,6 +6,7 @@ from http_server.problems import documented
 from http_server.shapes import KnowledgeBase, KnowledgeBaseChanges, NewKnowledgeBase
 from http_server.workspace_access import Caller, ServedWorkspace
 from pincite.errors import (
+    BackendError,
     InvalidRequest,
     InvalidSettings,
     NameTaken,
@@ -13,7 +14,6 @@ from pincite.errors import (
     NotPermitted,
     UnknownKnowledgeBase,
 )
-from pincite.settings import KnowledgeBaseSettings
 
 router = APIRouter(prefix="/api/knowledge-bases", tags=["knowledge bases"])
 
@@ -27,14 +27,13 @@ async def list_knowledge_bases(caller: Caller, workspace: ServedWorkspace) -> li
 @router.post(
     "",
     status_code=201,
-    responses=documented(InvalidRequest, InvalidSettings, NameTaken, NotAuthenticated, NotPermitted),
+    responses=documented(BackendError, InvalidRequest, InvalidSettings, NameTaken, NotAuthenticated, NotPermitted),
 )
 async def create_knowledge_base(
     new: NewKnowledgeBase, caller: Caller, workspace: ServedWorkspace, response: Response
 ) -> KnowledgeBase:
     """Make an empty knowledge base."""
-    settings = KnowledgeBaseSettings.model_validate({}).changed(new.settings)
-    created = KnowledgeBase.of(await workspace.create_knowledge_base(caller, new.name, settings))
+    created = KnowledgeBase.of(await workspace.create_knowledge_base(caller, new.name, new.settings))
     response.headers["Location"] = f"/api/knowledge-bases/{created.id}"
     return created
 
@@ -47,12 +46,14 @@ async def read_knowledge_base(kb: str, caller: Caller, workspace: ServedWorkspac
 
 @router.patch(
     "/{kb}",
-    responses=documented(InvalidRequest, InvalidSettings, NotAuthenticated, NotPermitted, UnknownKnowledgeBase),
+    responses=documented(
+        BackendError, InvalidRequest, InvalidSettings, NotAuthenticated, NotPermitted, UnknownKnowledgeBase
+    ),
 )
 async def change_knowledge_base(
     kb: str, changes: KnowledgeBaseChanges, caller: Caller, workspace: ServedWorkspace
 ) -> KnowledgeBase:
-    """Change settings; a new chunk size is built beside the serving index and swapped in when it is complete."""
+    """Change settings; an index of another model or chunk size is built beside the one that serves, then swapped in."""
     return KnowledgeBase.of(await workspace.update_knowledge_base(caller, kb, changes.settings))
 
 

@@ -7,6 +7,7 @@ from http_server.problems import RequestTooLarge, documented
 from http_server.shapes import SearchAnswer, SearchRequest
 from http_server.workspace_access import Caller, ServedWorkspace
 from pincite.errors import (
+    BackendError,
     EmptyQuestion,
     InvalidRequest,
     InvalidResultCount,
@@ -22,6 +23,7 @@ router = APIRouter(prefix="/api", tags=["search"])
     "/search",
     response_model_exclude_unset=True,
     responses=documented(
+        BackendError,
         EmptyQuestion,
         InvalidRequest,
         InvalidResultCount,

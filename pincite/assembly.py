@@ -12,6 +12,7 @@ from pincite.access import ViewSigner
 from pincite.catalog import IN_MEMORY, Catalog
 from pincite.data_lock import DataLock
 from pincite.document_indexing import DocumentIndexer
+from pincite.embedders import Connect, Embedders
 from pincite.generations import Generations
 from pincite.ingestion import Ingestion
 from pincite.jobs import JobRunner
@@ -33,7 +34,7 @@ class Parts:
     lock: DataLock | None
     catalog: Catalog
     store: Store
-    embedder: Embedder
+    embedders: Embedders
     generations: Generations
     jobs: JobRunner
     indexer: DocumentIndexer
@@ -43,7 +44,9 @@ class Parts:
     keyring: Keyring
 
 
-async def open_parts(settings: Settings, embedder: Embedder | None, *, read_only: bool, stack: AsyncExitStack) -> Parts:
+async def open_parts(
+    settings: Settings, embedder: Embedder | None, connect: Connect | None, *, read_only: bool, stack: AsyncExitStack
+) -> Parts:
     """Open the data folder; `stack` closes what was opened, but not an embedder that was given.
 
     Raises:
@@ -60,7 +63,9 @@ async def open_parts(settings: Settings, embedder: Embedder | None, *, read_only
     if embedder is None:
         embedder = _embedded_model(settings)
         stack.push_async_callback(embedder.close)
-    generations = Generations(settings.index_location, embedder.model)
+    embedders = Embedders(embedder, connect)
+    stack.push_async_callback(embedders.close)
+    generations = Generations(settings.index_location, embedders)
     stack.push_async_callback(generations.close)
     pool = ParserPool(settings.parser_workers, _parse_limits(settings))
     stack.push_async_callback(pool.close)
@@ -72,17 +77,17 @@ async def open_parts(settings: Settings, embedder: Embedder | None, *, read_only
         await asyncio.to_thread(_clear_up, store, catalog)
         await jobs.recover()
     signer = await asyncio.to_thread(ViewSigner.from_file, settings.data / VIEW_KEY_FILE, create=lock is not None)
-    indexer = DocumentIndexer(catalog, store, pool, embedder)
+    indexer = DocumentIndexer(catalog, store, pool)
     return Parts(
         lock=lock,
         catalog=catalog,
         store=store,
-        embedder=embedder,
+        embedders=embedders,
         generations=generations,
         jobs=jobs,
         indexer=indexer,
         ingestion=Ingestion(catalog, store, indexer, settings.parser_workers),
-        reindexing=Reindexing(catalog, generations, indexer),
+        reindexing=Reindexing(catalog, embedders, generations, indexer),
         images=images,
         keyring=Keyring(settings, catalog, signer, lock.token if lock else None),
     )

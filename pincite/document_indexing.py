@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from embedding_backend import Embedder
+from embedding_backend import Embedder, EmbeddingModel
 from pincite.catalog import Catalog
 from pincite.chunking import chunk
 from pincite.document import Document
@@ -76,9 +76,10 @@ class Content(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where passages go and how they are cut; with `serving` each record goes to the catalog as soon as it is true."""
+    """Where passages go and how they are made; with `serving` each record goes to the catalog as soon as it is true."""
 
     index: Index
+    embedder: Embedder
     settings: KnowledgeBaseSettings
     report: JobReport
     serving: bool = True
@@ -91,21 +92,12 @@ class DocumentIndexer:
     the index is touched and replaced after, it tells the next start what a crash left unfinished.
     """
 
-    def __init__(self, catalog: Catalog, store: Store, pool: ParserPool, embedder: Embedder) -> None:
+    def __init__(self, catalog: Catalog, store: Store, pool: ParserPool) -> None:
         self._catalog = catalog
         self._store = store
         self._pool = pool
-        self._embedder = embedder
         self._removals: Counter[str] = Counter()
         self._deciding = asyncio.Lock()
-
-    def recipe(self, settings: KnowledgeBaseSettings) -> str:
-        """Return what determines a document's passages besides its bytes."""
-        # All that the model says of itself: an index refuses to be searched with a model that differs in anything.
-        return (
-            f"parser {PARSER_VERSION}, chunking {CHUNKING_VERSION}, {self._max_tokens(settings)} tokens, "
-            f"{self._embedder.model}"
-        )
 
     async def parse(self, key: DocumentKey, sha256: str) -> Document:
         """Return the document an original holds, from its stored parse or from a parser process.
@@ -132,18 +124,18 @@ class DocumentIndexer:
         chunks = await asyncio.to_thread(
             chunk,
             document,
-            max_tokens=self._max_tokens(target.settings),
-            count_tokens=self._embedder.count_tokens,
-            window_tokens=self._embedder.model.window_tokens,
+            max_tokens=_max_tokens(target.settings, target.embedder.model),
+            count_tokens=target.embedder.count_tokens,
+            window_tokens=target.embedder.model.window_tokens,
         )
         record = _record(key, content, document)
-        record = replace(record, passages=len(chunks), recipe=self.recipe(target.settings))
+        record = replace(record, passages=len(chunks), recipe=recipe(target.settings, target.embedder.model))
         if target.serving:
             await asyncio.to_thread(self._announce, record)
         if chunks:
             reference = DocumentReference(key.document_id, document.title, key.path)
             counter = _PassageCounter(target.report)
-            await target.index.replace_document(reference, document, chunks, self._embedder, counter)
+            await target.index.replace_document(reference, document, chunks, target.embedder, counter)
         else:
             await target.index.remove_document(key.document_id)
         async with self._deciding:
@@ -179,9 +171,6 @@ class DocumentIndexer:
         if parsed and not self._catalog.is_referenced(parsed=parsed):
             self._store.remove(parsed=parsed)
 
-    def _max_tokens(self, settings: KnowledgeBaseSettings) -> int:
-        return min(settings.chunk_tokens, self._embedder.model.max_tokens)
-
     def _stored_parse(self, name: str) -> Document | None:
         path = self._store.parsed(name)
         if not path.is_file():
@@ -197,6 +186,18 @@ class DocumentIndexer:
         if known is None or known.status == "failed":
             known = replace(record, status="indexing", passages=0)
         self._catalog.put_document(replace(known, recipe=""))
+
+
+def recipe(settings: KnowledgeBaseSettings, model: EmbeddingModel) -> str:
+    """Return what determines a document's passages and their vectors besides its bytes."""
+    return (
+        f"parser {PARSER_VERSION}, chunking {CHUNKING_VERSION}, {_max_tokens(settings, model)} tokens in windows of "
+        f"{model.window_tokens}, {model.id}, {model.scheme}, {model.dimensions} dimensions"
+    )
+
+
+def _max_tokens(settings: KnowledgeBaseSettings, model: EmbeddingModel) -> int:
+    return min(settings.chunk_tokens, model.max_tokens)
 
 
 class _PassageCounter:

@@ -23,7 +23,7 @@ PinciteError                      what failed, where, and what to do next
 │   ├── UnsupportedFormat
 │   ├── DocumentTooLarge          bytes, pages, or what they unpack to
 │   └── ParseLimitExceeded        time, memory or output of the parse worker
-├── IndexMismatch                 the index was built with another model, dimension or prefix scheme
+├── IndexMismatch                 the index was built with a model, dimensions or prefix scheme that are not configured
 ├── CatalogMismatch               the catalog was made by another version of this program
 ├── DataFolderBusy                another process writes this data folder
 ├── Overloaded                    try again later

@@ -1,9 +1,10 @@
-"""One question to one or several knowledge bases: embedded once, searched side by side, merged by score."""
+"""One question to one or several knowledge bases: embedded once a model, searched side by side, merged by score."""
 
 import asyncio
 from collections.abc import Sequence
 
 from embedding_backend import Embedder, EmbeddingModel, PassageText, Vectors
+from pincite.embedders import Embedders
 from pincite.generations import Generations
 from pincite.passage import NothingFound, SearchFilter, SearchResult
 from pincite.records import KnowledgeBase
@@ -16,7 +17,7 @@ async def search_knowledge_bases(
     knowledge_bases: Sequence[KnowledgeBase],
     question: str,
     generations: Generations,
-    embedder: Embedder,
+    embedders: Embedders,
     *,
     k: int | None,
     where: SearchFilter | None,
@@ -25,17 +26,27 @@ async def search_knowledge_bases(
 
     Raises:
         EmptyQuestion, QuestionTooLong, InvalidResultCount: the question cannot be asked so.
-        IndexMismatch: a knowledge base was indexed with another embedding model.
+        IndexMismatch: a knowledge base was indexed with an embedding model that is not configured any more.
+        BackendError: an embedding model does not answer.
     """
     count = k if k is not None else max((kb.settings.top_k for kb in knowledge_bases), default=1)
     # Half a surrogate pair, from a program that cut a text, would fail in every library below.
     question = question.encode("utf-8", "replace").decode()
     check(question, count)
-    once = _QuestionEmbeddedOnce(embedder)
+    once: dict[tuple[str, int, str], _QuestionEmbeddedOnce] = {}
 
     async def ask(kb: KnowledgeBase) -> SearchResult:
-        async with generations.use(kb.table) as index:
-            return await search(index, once, question, k=count, where=where, knowledge_base_id=kb.id)
+        async with generations.use(kb) as index:
+            own = await embedders.of(index.model)
+            return await search(
+                index,
+                once.setdefault(own.model.identity, _QuestionEmbeddedOnce(own)),
+                question,
+                k=count,
+                where=where,
+                knowledge_base_id=kb.id,
+                instruction=kb.settings.query_instruction,
+            )
 
     results = await asyncio.gather(*(ask(kb) for kb in knowledge_bases))
     if len(results) == 1:

@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from embedding_backend import EmbeddingModel
+from pincite.embedders import Embedders
 from pincite.errors import UnknownKnowledgeBase
 from pincite.index import Index
+from pincite.records import KnowledgeBase
 
 
 class Generations:
-    """Index tables opened at first use and shared by everyone after."""
+    """Index tables opened at first use, each with the model it was built with, and shared by everyone after."""
 
-    def __init__(self, uri: str, model: EmbeddingModel) -> None:
+    def __init__(self, uri: str, embedders: Embedders) -> None:
         self._uri = uri
-        self._model = model
+        self._embedders = embedders
         self._open: dict[str, Index] = {}
         self._users: dict[str, int] = {}
         self._dropped: set[str] = set()
@@ -22,43 +23,36 @@ class Generations:
         self._idle = asyncio.Condition()
 
     @asynccontextmanager
-    async def use(self, table: str) -> AsyncIterator[Index]:
-        """Yield the index of a table, which stays open at least until the end of the block.
+    async def use(self, kb: KnowledgeBase) -> AsyncIterator[Index]:
+        """Yield the index of a knowledge base's table, which stays open at least until the end of the block.
+
+        A table that is not there yet is made for the model that the settings ask for.
 
         Raises:
-            IndexMismatch: it was built with another embedding model.
+            IndexMismatch: it was built with a model that is not configured any more.
+            BackendError: the server of its model does not answer.
             UnknownKnowledgeBase: it has been dropped since the caller learnt its name.
         """
-        if table in self._dropped:
-            raise UnknownKnowledgeBase("The knowledge base was rebuilt or removed a moment ago; try again.")
-        self._users[table] = self._users.get(table, 0) + 1
-        try:
-            yield await self._index(table)
-        finally:
-            self._users[table] -= 1
-            if self._users[table] == 0:
-                del self._users[table]
-                async with self._idle:
-                    self._idle.notify_all()
+        async with self._held(kb.table):
+            yield await self._index(kb)
 
     async def drop(self, table: str) -> None:
         """Delete a table once nobody uses it."""
         self._dropped.add(table)
         async with self._idle:
             await self._idle.wait_for(lambda: table not in self._users)
-        index = self._open.pop(table, None)
-        if index is not None:
-            await index.close()
-        await Index.drop(self._uri, table)
+        await self._delete(table)
 
-    async def discard(self, table: str) -> None:
-        """Delete what an interrupted build left of a table that has never served."""
-        await Index.drop(self._uri, table)
+    async def discard_others(self, kb: KnowledgeBase) -> None:
+        """Delete what an interrupted build left beside the table that serves a knowledge base."""
+        for table in await Index.names(self._uri):
+            if table != kb.table and _base(table) == _base(kb.table):
+                await self._delete(table)
 
     async def maintain(self) -> None:
         """Optimise and clean up every open table."""
-        for table in list(self._open):
-            async with self.use(table) as index:
+        for table, index in list(self._open.items()):
+            async with self._held(table):
                 await index.maintain()
 
     async def close(self) -> None:
@@ -67,14 +61,41 @@ class Generations:
             await index.close()
         self._open.clear()
 
-    async def _index(self, table: str) -> Index:
-        async with self._opening:
-            if table not in self._open:
-                self._open[table] = await Index.open(self._uri, table, self._model)
-            return self._open[table]
+    @asynccontextmanager
+    async def _held(self, table: str) -> AsyncIterator[None]:
+        if table in self._dropped:
+            raise UnknownKnowledgeBase("The knowledge base was rebuilt or removed a moment ago; try again.")
+        self._users[table] = self._users.get(table, 0) + 1
+        try:
+            yield
+        finally:
+            self._users[table] -= 1
+            if self._users[table] == 0:
+                del self._users[table]
+                async with self._idle:
+                    self._idle.notify_all()
+
+    async def _delete(self, table: str) -> None:
+        index = self._open.pop(table, None)
+        if index is not None:
+            await index.close()
+        await Index.drop(self._uri, table)
+
+    async def _index(self, kb: KnowledgeBase) -> Index:
+        if kb.table not in self._open:
+            # Asked before the lock is taken: a server that does not answer must not keep other tables closed.
+            built_with = await Index.built_with(self._uri, kb.table)
+            embedder = await (self._embedders.of(built_with) if built_with else self._embedders.wanted(kb.settings))
+            async with self._opening:
+                if kb.table not in self._open:
+                    self._open[kb.table] = await Index.open(self._uri, kb.table, embedder.model)
+        return self._open[kb.table]
 
 
 def next_generation(table: str) -> str:
     """Return the name of the table that is built beside `table` to replace it."""
-    base, _, number = table.rpartition("_")
-    return f"{base}_{int(number) + 1}"
+    return f"{_base(table)}_{int(table.rpartition('_')[2]) + 1}"
+
+
+def _base(table: str) -> str:
+    return table.rpartition("_")[0]

@@ -10,7 +10,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import PARSER_VERSION, TIDY_EVERY, Content, DocumentIndexer, DocumentKey, Target
+from pincite.document_indexing import (
+    PARSER_VERSION,
+    TIDY_EVERY,
+    Content,
+    DocumentIndexer,
+    DocumentKey,
+    Target,
+    recipe,
+)
 from pincite.errors import InvalidSource, PinciteError, UnknownDocument
 from pincite.records import SERVED, DocumentRecord, KnowledgeBase, result_of
 from pincite.sources import SourceFile, expand, is_git_url, text_name
@@ -120,8 +128,8 @@ class Ingestion:
             return record
 
     def _is_current(self, known: DocumentRecord, content: Content, batch: "_Batch") -> bool:
-        recipe = self._indexer.recipe(batch.target.settings)
-        return known.status in SERVED and known.sha256 == content.sha256 and known.recipe == recipe
+        wanted = recipe(batch.target.settings, batch.target.embedder.model)
+        return known.status in SERVED and known.sha256 == content.sha256 and known.recipe == wanted
 
     async def _unchanged(self, known: DocumentRecord) -> dict[str, Any]:
         if known.error is not None:  # a broken version was tried since, and now the one that is served is back

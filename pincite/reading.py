@@ -116,16 +116,17 @@ class Reading:
         Raises:
             EmptyQuestion, QuestionTooLong, InvalidResultCount: the question cannot be asked so.
             UnknownKnowledgeBase: there is none, or it may not be read.
-            IndexMismatch: it was indexed with another embedding model.
+            IndexMismatch: it was indexed with an embedding model that is not configured any more.
+            BackendError: the embedding model does not answer.
         """
         chosen = await self.knowledge_bases(who) if kb is None else [await self.knowledge_base(who, kb)]
         parts = self._opened
-        return await search_knowledge_bases(chosen, question, parts.generations, parts.embedder, k=k, where=where)
+        return await search_knowledge_bases(chosen, question, parts.generations, parts.embedders, k=k, where=where)
 
     async def indexed_passages(self, who: Principal, kb: str) -> int:
         """Return how many passages the index holds; the catalog's number differs only while a job runs."""
         found = await self.knowledge_base(who, kb)
-        async with self._opened.generations.use(found.table) as index:
+        async with self._opened.generations.use(found) as index:
             return await index.count()
 
     async def stored(self, who: Principal, document_id: str) -> StoredDocument:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import TIDY_EVERY, Content, DocumentIndexer, DocumentKey, Target
+from pincite.document_indexing import TIDY_EVERY, Content, DocumentIndexer, DocumentKey, Target, recipe
+from pincite.embedders import Embedders
 from pincite.errors import DocumentError, IndexMismatch, NotFound
 from pincite.generations import Generations, next_generation
 from pincite.index import Index
@@ -20,18 +21,26 @@ LOST = {"code": "unknown_document", "message": "The original file is missing fro
 class Reindexing:
     """Brings the passages of a knowledge base in line with its settings and with its catalog."""
 
-    def __init__(self, catalog: Catalog, generations: Generations, indexer: DocumentIndexer) -> None:
+    def __init__(
+        self, catalog: Catalog, embedders: Embedders, generations: Generations, indexer: DocumentIndexer
+    ) -> None:
         self._catalog = catalog
+        self._embedders = embedders
         self._generations = generations
         self._indexer = indexer
 
     async def rebuild(self, kb: KnowledgeBase, report: JobReport) -> None:
-        """Build the next generation beside the one that serves, and let it serve when it is complete."""
+        """Build the next generation beside the one that serves, and let it serve when it is complete.
+
+        Raises:
+            InvalidSettings, BackendError: there is no such model now, or it fails; the old generation goes on serving.
+        """
         records = [r for r in await asyncio.to_thread(self._catalog.documents, kb.id) if r.status in SERVED]
+        embedder = await self._embedders.wanted(kb.settings)
+        await self._generations.discard_others(kb)
         table = next_generation(kb.table)
-        await self._generations.discard(table)
-        async with self._generations.use(table) as index:
-            built = await self._index(records, Target(index, kb.settings, report, serving=False))
+        async with self._generations.use(replace(kb, table=table)) as index:
+            built = await self._index(records, Target(index, embedder, kb.settings, report, serving=False))
             await index.maintain()
             await self._indexer.swap(kb.id, table, built, index)
         await self._generations.drop(kb.table)
@@ -45,17 +54,23 @@ class Reindexing:
             if record.status == "indexing":
                 await index.remove_document(record.id)
                 await asyncio.to_thread(self._catalog.put_document, replace(record, status="failed", error=INTERRUPTED))
-        await self._index([r for r in records if r.status in SERVED], Target(index, kb.settings, report))
+        embedder = await self._embedders.of(index.model)
+        await self._index([r for r in records if r.status in SERVED], Target(index, embedder, kb.settings, report))
 
     async def is_outdated(self, kb: KnowledgeBase) -> bool:
-        """Say whether passages or index were made by another recipe than the settings and the model ask for now."""
-        recipe = self._indexer.recipe(kb.settings)
+        """Say whether passages or index were made by another recipe than the settings and the model ask for now.
+
+        Raises:
+            InvalidSettings, BackendError: there is no such model now.
+        """
+        model = (await self._embedders.wanted(kb.settings)).model
+        wanted = recipe(kb.settings, model)
         records = await asyncio.to_thread(self._catalog.documents, kb.id)
-        if any(record.status in SERVED and record.recipe not in {"", recipe} for record in records):
+        if any(record.status in SERVED and record.recipe not in {"", wanted} for record in records):
             return True
         try:
-            async with self._generations.use(kb.table):
-                return False
+            async with self._generations.use(kb) as index:
+                return index.model.identity != model.identity
         except IndexMismatch:
             return True
 

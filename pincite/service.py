@@ -5,12 +5,13 @@ import logging
 from functools import partial
 from typing import Any
 
+from embedding_backend import BackendFailure
 from pincite.assembly import Parts
-from pincite.errors import Overloaded
+from pincite.errors import BackendError, InvalidSettings, Overloaded
 from pincite.jobs import JobReport
 from pincite.records import KnowledgeBase
 from pincite.reindexing import is_unfinished
-from pincite.settings import Settings
+from pincite.settings import KnowledgeBaseSettings, Settings
 
 OK = "ok"
 LOADING = "loading"
@@ -25,19 +26,20 @@ class Service:
         self._settings = settings
         self._parts = parts
         self._tasks: list[asyncio.Task[None]] = []
-        self._model = LOADING
+        self._models: list[dict[str, Any]] = []
         self._index = LOADING
 
     async def resume(self) -> None:
-        """Queue the repair of what a crash left half-indexed."""
+        """Remove what a crash left of an unfinished generation, and queue the repair of half-indexed documents."""
         for kb in await asyncio.to_thread(self._parts.catalog.knowledge_bases):
+            await self._parts.generations.discard_others(kb)
             records = await asyncio.to_thread(self._parts.catalog.documents, kb.id)
             if any(is_unfinished(record) for record in records):
                 await self._parts.jobs.submit(kb.id, "reindex", partial(self._repair, kb.id), _nothing)
 
     def begin(self) -> None:
         """Start warming up, updating and tidying."""
-        self._tasks = [asyncio.create_task(work) for work in (self._warm_model(), self._warm_index(), self._tidy())]
+        self._tasks = [asyncio.create_task(work) for work in (self._warm_models(), self._warm_index(), self._tidy())]
 
     async def close(self) -> None:
         """Stop it all."""
@@ -46,16 +48,26 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def update_if_outdated(self, kb_id: str) -> None:
-        """Queue a rebuild of a knowledge base whose passages were made by another recipe than its settings ask for."""
+        """Queue a rebuild of a knowledge base whose passages were made by another recipe than its settings ask for.
+
+        Without the model to do it with, the log says so, and what there is goes on serving.
+        """
         kb = await self._knowledge_base(kb_id)
-        if kb is None or not await self._parts.reindexing.is_outdated(kb):
+        try:
+            if kb is None or not await self._parts.reindexing.is_outdated(kb):
+                return
+        except (BackendError, InvalidSettings) as error:
+            log.warning("knowledge base %s cannot be brought up to date: %s", kb_id, error.message)
             return
         unfinished = self._parts.jobs.unfinished(kb.id)
         if not any(job.kind == "reindex" and job.state == "queued" for job in unfinished):
             await self._parts.jobs.submit(kb.id, "reindex", partial(self._rebuild, kb.id), _nothing)
 
     async def health(self) -> dict[str, Any]:
-        """Say whether questions can be answered: `ready`, and `catalog`, `model` and `index` each "ok" or why not."""
+        """Say whether questions can be answered: `ready`, and `catalog`, `model` and `index` each "ok" or why not.
+
+        `models` are the embedding models in use: `backend`, `model`, `dimensions`, and `state`, "ok" or why not.
+        """
         try:
             await asyncio.to_thread(self._parts.catalog.ping)
         except Exception:
@@ -63,17 +75,32 @@ class Service:
             catalog = "the catalog does not answer; see the server's log"
         else:
             catalog = OK
-        states = {"catalog": catalog, "model": self._model, "index": self._index}
-        return {"ready": all(state == OK for state in states.values())} | states
+        model = (
+            next((known["state"] for known in self._models if known["state"] != OK), OK) if self._models else LOADING
+        )
+        states = {"catalog": catalog, "model": model, "index": self._index}
+        return {"ready": all(state == OK for state in states.values())} | states | {"models": self._models}
 
-    async def _warm_model(self) -> None:
+    async def _warm_models(self) -> None:
+        """Load every model that a knowledge base asks for, and the one that the next would."""
+        asked = [KnowledgeBaseSettings(embedding_model=self._parts.embedders.default)]
+        asked += [kb.settings for kb in await asyncio.to_thread(self._parts.catalog.knowledge_bases)]
+        different = {(settings.embedding_model, settings.dimensions): settings for settings in asked}
+        self._models = [await self._warm(settings) for settings in different.values()]
+
+    async def _warm(self, settings: KnowledgeBaseSettings) -> dict[str, Any]:
+        known: dict[str, Any] = {"backend": settings.embedding_model}
         try:
-            await self._parts.embedder.embed_queries(["warm-up"])
+            embedder = await self._parts.embedders.wanted(settings)
+            known |= {"model": embedder.model.id, "dimensions": embedder.model.dimensions}
+            await embedder.embed_queries(["warm-up"])
+        except (BackendError, BackendFailure, InvalidSettings) as error:
+            log.warning("the %s embedding model does not answer: %s", settings.embedding_model, error)
+            return known | {"state": str(error)}
         except Exception:
             log.exception("the embedding model could not be loaded")
-            self._model = "the embedding model could not be loaded; see the server's log"
-        else:
-            self._model = OK
+            return known | {"state": "the embedding model could not be loaded; see the server's log"}
+        return known | {"state": OK}
 
     async def _warm_index(self) -> None:
         state = OK
@@ -97,7 +124,7 @@ class Service:
 
     async def _repair(self, kb_id: str, report: JobReport) -> None:
         if (kb := await self._knowledge_base(kb_id)) is not None:
-            async with self._parts.generations.use(kb.table) as index:
+            async with self._parts.generations.use(kb) as index:
                 await self._parts.reindexing.repair(kb, index, report)
 
     async def _rebuild(self, kb_id: str, report: JobReport) -> None:

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pincite.errors import InvalidSettings
@@ -17,6 +26,15 @@ MIN_ADMIN_KEY_LENGTH = 20
 CATALOG_BACKENDS = frozenset({"sqlite", "postgresql"})
 
 Hosts = Annotated[tuple[str, ...], NoDecode]
+
+
+def _none_if_empty(value: Any) -> Any:
+    """Return None for the empty text, which is how a command line says that a setting is not set."""
+    return None if value == "" else value
+
+
+OptionalInt = Annotated[int | None, BeforeValidator(_none_if_empty)]
+OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 
 class Settings(BaseSettings):
@@ -169,12 +187,25 @@ class Settings(BaseSettings):
 
 
 class KnowledgeBaseSettings(BaseModel):
-    """The settings of one knowledge base; a new chunk size builds a new generation of its index."""
+    """The settings of one knowledge base; what makes other passages or vectors builds a new generation of its index."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    embedding_model: Literal["embedded"] = Field(
-        default="embedded", description="The model that embeds passages and questions."
+    embedding_model: Literal["embedded", "hosted"] = Field(
+        default="embedded",
+        description="The model that embeds passages and questions: the `embedded` one, or the `hosted` one of "
+        "`PINCITE_EMBEDDING_URL`, which a new knowledge base takes where that is set.",
+    )
+    dimensions: OptionalInt = Field(
+        default=None,
+        ge=32,
+        description="Numbers of each vector of the hosted model, fewer to save memory; all it has if unset.",
+    )
+    query_instruction: OptionalText = Field(
+        default=None,
+        max_length=1000,
+        description="What a question is to find, in English, for hosted models that take an instruction; the model's "
+        "usual one if unset.",
     )
     chunk_tokens: int = Field(
         default=512,
@@ -183,6 +214,12 @@ class KnowledgeBaseSettings(BaseModel):
         description="Tokens of the longest passage, its title included; never more than the model reads.",
     )
     top_k: int = Field(default=5, ge=1, le=100, description="Passages a search returns when it names no number.")
+
+    @model_validator(mode="after")
+    def _check_dimensions(self) -> "KnowledgeBaseSettings":
+        if self.dimensions is not None and self.embedding_model == "embedded":
+            raise ValueError("dimensions can only be set with embedding_model=hosted: the embedded model has no fewer")
+        return self
 
     def changed(self, changes: dict[str, Any]) -> "KnowledgeBaseSettings":
         """Return a copy with the named settings replaced.

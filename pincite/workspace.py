@@ -13,6 +13,7 @@ from pincite.access import Principal
 from pincite.assembly import Parts, open_parts
 from pincite.catalog import GENERATED_ID
 from pincite.document_indexing import Target
+from pincite.embedders import Connect
 from pincite.errors import (
     DataFolderBusy,
     InvalidRequest,
@@ -33,12 +34,21 @@ MAX_SOURCE_LENGTH = 4000
 class Workspace(Reading):
     """An open data folder: the use cases that read, which `Reading` has, and those that write.
 
-    With `read_only` nothing is written, and another process may write the folder at the same time.
+    With `read_only` nothing is written, and another process may write the folder at the same time. `embedder` and
+    `connect` stand in for the embedded model and for the server of the hosted one, which the settings name.
     """
 
-    def __init__(self, settings: Settings, *, embedder: Embedder | None = None, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        embedder: Embedder | None = None,
+        connect: Connect | None = None,
+        read_only: bool = False,
+    ) -> None:
         super().__init__(settings)
         self._embedder = embedder
+        self._connect = connect
         self._read_only = read_only
         self._stack = AsyncExitStack()
         self._service: Service | None = None
@@ -51,7 +61,9 @@ class Workspace(Reading):
             CatalogMismatch: it was made by another version.
         """
         async with AsyncExitStack() as stack:
-            parts = await open_parts(self.settings, self._embedder, read_only=self._read_only, stack=stack)
+            parts = await open_parts(
+                self.settings, self._embedder, self._connect, read_only=self._read_only, stack=stack
+            )
             self._parts, self._service = parts, Service(self.settings, parts)
             stack.push_async_callback(self._service.close)
             if not self._read_only:
@@ -90,33 +102,39 @@ class Workspace(Reading):
     # Knowledge bases
 
     async def create_knowledge_base(
-        self, who: Principal, name: str, settings: KnowledgeBaseSettings | None = None
+        self, who: Principal, name: str, settings: dict[str, Any] | None = None
     ) -> KnowledgeBase:
-        """Make an empty knowledge base.
+        """Make an empty knowledge base; `settings` are those that differ from this server's defaults.
 
         Raises:
+            InvalidSettings: a setting is unknown, its value not allowed, or not here.
             NotPermitted: the key lacks the admin scope.
             NameTaken, InvalidRequest: the name is in use, or cannot be one.
+            BackendError: the embedding model does not answer.
         """
         who.require_admin()
         parts = self._writer
-        created = await asyncio.to_thread(
-            parts.catalog.create_knowledge_base, _valid_name(name), settings or KnowledgeBaseSettings()
-        )
-        async with parts.generations.use(created.table):
+        valid_name = _valid_name(name)
+        chosen = KnowledgeBaseSettings(embedding_model=parts.embedders.default).changed(settings or {})
+        await parts.embedders.wanted(chosen)
+        created = await asyncio.to_thread(parts.catalog.create_knowledge_base, valid_name, chosen)
+        async with parts.generations.use(created):
             return created
 
     async def update_knowledge_base(self, who: Principal, kb: str, changes: dict[str, Any]) -> KnowledgeBase:
         """Change settings; where passages become others, the next generation of the index is built beside this one.
 
         Raises:
-            InvalidSettings: a setting is unknown or its value not allowed.
+            InvalidSettings: a setting is unknown, its value not allowed, or not here.
             NotPermitted: the key lacks the admin scope.
+            BackendError: the embedding model that is to be used does not answer.
         """
         found = await self.knowledge_base(who, kb)
         who.require_admin()
         parts = self._writer
         settings = found.settings.changed(changes)
+        if {"embedding_model", "dimensions"} & changes.keys():
+            await parts.embedders.wanted(settings)
         await asyncio.to_thread(parts.catalog.update_settings, found.id, settings)
         assert self._service is not None
         await self._service.update_if_outdated(found.id)
@@ -136,6 +154,7 @@ class Workspace(Reading):
         await asyncio.to_thread(parts.catalog.delete_knowledge_base, found.id)
         # What was submitted between the two finds no knowledge base and ends.
         await parts.jobs.cancel([job.id for job in parts.jobs.unfinished(found.id)])
+        await parts.generations.discard_others(found)
         await parts.generations.drop(found.table)
         for record in records:
             await asyncio.to_thread(parts.indexer.forget_files, record.sha256, record.parsed)
@@ -153,7 +172,7 @@ class Workspace(Reading):
         who.require_write(record.knowledge_base_id)
         parts = self._writer
         kb = await self.knowledge_base(who, record.knowledge_base_id)
-        async with parts.generations.use(kb.table) as index:
+        async with parts.generations.use(kb) as index:
             await parts.indexer.remove(record, index)
 
     async def add(self, who: Principal, kb: str, sources: Sequence[str | UploadedFile], *, create: bool = False) -> Job:
@@ -186,13 +205,15 @@ class Workspace(Reading):
         parts = self._writer
         # Read now: the job may have waited for one that changed the settings or the generation.
         kb = await self.knowledge_base(Principal.system(), kb_id)
-        async with parts.generations.use(kb.table) as index:
-            await parts.ingestion.add(kb, Target(index, kb.settings, report), sources, limits)
+        async with parts.generations.use(kb) as index:
+            # With the model of its own: a job that builds the next generation may have failed.
+            target = Target(index, await parts.embedders.of(index.model), kb.settings, report)
+            await parts.ingestion.add(kb, target, sources, limits)
 
     async def _tidy(self, kb_id: str) -> None:
         kb = await asyncio.to_thread(self._writer.catalog.knowledge_base, kb_id)
         if kb is not None:
-            async with self._writer.generations.use(kb.table) as index:
+            async with self._writer.generations.use(kb) as index:
                 await index.maintain()
 
     async def cancel_job(self, who: Principal, job_id: str) -> None:

@@ -1,4 +1,4 @@
-"""A stand-in for the embedding model where the model is not the subject: quick, and the same on every machine."""
+"""Stand-ins for the embedding models where the model is not the subject: quick, and the same on every machine."""
 
 import hashlib
 import math
@@ -13,12 +13,21 @@ NGRAM = 3
 
 
 class FakeEmbedder:
-    """Hashes character n-grams into 64 dimensions: texts that share words are similar, others are not."""
+    """Hashes character n-grams into a few dimensions: texts that share words are similar, others are not."""
 
-    def __init__(self, *, max_tokens: int = 512, scheme: str = "trigrams") -> None:
+    def __init__(
+        self,
+        *,
+        name: str = "fake",
+        dimensions: int = DIMENSIONS,
+        max_tokens: int = 512,
+        scheme: str = "trigrams",
+        key: bytes = b"",
+    ) -> None:
+        self._key = key  # models that hash with different keys make vectors that mean nothing to each other
         self.model = EmbeddingModel(
-            id="fake",
-            dimensions=DIMENSIONS,
+            id=name,
+            dimensions=dimensions,
             max_tokens=max_tokens,
             window_tokens=0,
             scheme=scheme,
@@ -27,6 +36,7 @@ class FakeEmbedder:
         )
         self.closed = False
         self.passages_embedded = 0
+        self.asked: list[tuple[str, str | None]] = []
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return words plus Chinese characters."""
@@ -36,27 +46,46 @@ class FakeEmbedder:
         """Return one vector a window."""
         self.passages_embedded += len(passages)
         return [
-            np.stack([_vector(passage.text[start:end]) for start, end in passage.windows or ((0, len(passage.text)),)])
+            np.stack(
+                [self._vector(passage.text[start:end]) for start, end in passage.windows or ((0, len(passage.text)),)]
+            )
             for passage in passages
         ]
 
     async def embed_queries(self, questions: Sequence[str], instruction: str | None = None) -> Vectors:
-        """Return one vector a question; the instruction is not read."""
-        return np.stack([_vector(question) for question in questions])
+        """Return one vector a question; the instruction is remembered in `asked`, and not read."""
+        self.asked += [(question, instruction) for question in questions]
+        return np.stack([self._vector(question) for question in questions])
 
     async def close(self) -> None:
         """Remember that it was closed."""
         self.closed = True
 
+    def _vector(self, text: str) -> Vectors:
+        vector = np.zeros(self.model.dimensions, np.float32)
+        folded = f" {' '.join(text.lower().split())} "
+        for start in range(max(1, len(folded) - NGRAM + 1)):
+            ngram = folded[start : start + NGRAM].encode("utf-8", "replace")
+            number = int.from_bytes(hashlib.blake2b(ngram, digest_size=4, key=self._key).digest(), "big")
+            vector[number % self.model.dimensions] += 1.0 if number & 0x8000_0000 else -1.0
+        # The square root keeps a frequent n-gram from drowning the rest.
+        vector = np.sign(vector) * np.sqrt(np.abs(vector))
+        length = math.sqrt(float(vector @ vector)) or 1.0
+        return (vector / length).astype(np.float32)
 
-def _vector(text: str) -> Vectors:
-    vector = np.zeros(DIMENSIONS, np.float32)
-    folded = f" {' '.join(text.lower().split())} "
-    for start in range(max(1, len(folded) - NGRAM + 1)):
-        digest = hashlib.blake2b(folded[start : start + NGRAM].encode("utf-8", "replace"), digest_size=4).digest()
-        number = int.from_bytes(digest, "big")
-        vector[number % DIMENSIONS] += 1.0 if number & 0x8000_0000 else -1.0
-    # The square root keeps a frequent n-gram from drowning the rest.
-    vector = np.sign(vector) * np.sqrt(np.abs(vector))
-    length = math.sqrt(float(vector @ vector)) or 1.0
-    return (vector / length).astype(np.float32)
+
+class FakeHosted(FakeEmbedder):
+    """A model behind a server: another than the embedded one, with more dimensions, to be had with fewer."""
+
+    def __init__(self, *, name: str = "hosted-fake", dimensions: int = 128, scheme: str = "trigrams") -> None:
+        super().__init__(name=name, dimensions=dimensions, scheme=scheme, key=b"hosted")
+        self.views: list[FakeHosted] = []
+
+    async def connect(self) -> "FakeHosted":
+        """Be the server's answer."""
+        return self
+
+    def resized(self, dimensions: int) -> "FakeHosted":
+        """Return the same model with fewer dimensions."""
+        self.views.append(FakeHosted(name=self.model.id, dimensions=dimensions, scheme=self.model.scheme))
+        return self.views[-1]

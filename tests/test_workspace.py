@@ -537,7 +537,7 @@ async def test_a_server_that_starts_with_another_model_rebuilds_by_itself(settin
         for job in await workspace.unfinished_jobs(OWNER, "manuals"):
             assert (await finish(workspace, job)).state == "done"
         assert (await workspace.search(OWNER, "manuals", PUMP)).passages[0].document.path == "pump.md"
-        assert (await workspace.health()) == {"ready": True, "catalog": "ok", "model": "ok", "index": "ok"}
+        assert (await workspace.health())["index"] == "ok"
 
 
 async def test_a_full_queue_refuses_more(settings: Settings, folder: Path) -> None:

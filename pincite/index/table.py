@@ -69,7 +69,7 @@ class Index:
         else:
             table = await connection.create_table(name, schema=columns)
         built_with = remembered_model(await table.schema())
-        if built_with != model:
+        if built_with is None or built_with.identity != model.identity:
             before = (
                 f"{built_with.id} ({built_with.dimensions} dimensions)" if built_with else "another version of Pincite"
             )
@@ -80,6 +80,21 @@ class Index:
         index = cls(connection, table, columns, model)
         await index._create_scalar_indexes()
         return index
+
+    @staticmethod
+    async def names(uri: str) -> list[str]:
+        """Return the names of all tables."""
+        with await lancedb.connect_async(uri) as connection:
+            return list((await connection.list_tables()).tables)
+
+    @staticmethod
+    async def built_with(uri: str, name: str) -> EmbeddingModel | None:
+        """Return the model a table was built with; None where there is no table, or one of another layout."""
+        with await lancedb.connect_async(uri) as connection:
+            if name not in (await connection.list_tables()).tables:
+                return None
+            with await connection.open_table(name) as table:
+                return remembered_model(await table.schema())
 
     @staticmethod
     async def drop(uri: str, name: str) -> None:

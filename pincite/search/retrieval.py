@@ -45,15 +45,16 @@ async def search(
     k: int = 5,
     where: SearchFilter | None = None,
     knowledge_base_id: str = "",
+    instruction: str | None = None,
 ) -> SearchResult:
-    """Return the `k` best passages for a question, or why there is none.
+    """Return the `k` best passages for a question, or why there is none; `instruction` is for the embedder.
 
     Raises EmptyQuestion, QuestionTooLong, InvalidResultCount and BackendError.
     """
     question = check(question, k)
     started = time.perf_counter()
     try:
-        vector = (await embedder.embed_queries([question]))[0]
+        vector = (await embedder.embed_queries([question], instruction))[0]
     except BackendFailure as failure:
         raise BackendError(str(failure)) from failure
     embedded = time.perf_counter()

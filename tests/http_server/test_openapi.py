@@ -8,6 +8,7 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from embedding_backend import BackendFailure
 from http_server.body_limit import MAX_BODY_BYTES
 from pincite.errors import Overloaded
 from tests.http_server.sample_workspace import Served
@@ -113,15 +114,35 @@ async def overloaded(served: Served, own: dict[str, str]) -> httpx.Response:
         return await ask("post", DOCUMENTS, json={"url": "https://git.example.org/a.git"})(served, own)
 
 
+def with_backends_away(request: Trigger) -> Trigger:
+    """Return a request that is sent while no embedding model answers, neither the hosted nor the embedded one."""
+
+    async def away(*_: Any) -> Any:
+        raise BackendFailure("nothing listens at gpu:8000 (connection refused); start the server there")
+
+    async def send(served: Served, own: dict[str, str]) -> httpx.Response:
+        embedders = served.workspace._opened.embedders
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(embedders, "_connect", away)
+            patch.setattr(embedders._embedded, "embed_queries", away)
+            return await request(served, own)
+
+    return send
+
+
 NOBODY = {"kb": "nobody", "document_id": "nothing", "job_id": "nothing", "code": "nothing"}
 ONLY_TOP_K = {"settings": {"top_k": 0}}
 
 TRIGGERS: dict[tuple[str, str, str], Trigger] = {
+    ("post", BASES, "backend_error"): with_backends_away(ask("post", BASES, json={"name": "new"})),
     ("post", BASES, "invalid_request"): ask("post", BASES, json={"name": "   "}),
     ("post", BASES, "invalid_settings"): ask("post", BASES, json={"name": "new", **ONLY_TOP_K}),
     ("post", BASES, "name_taken"): ask("post", BASES, json={"name": "library"}),
     ("post", BASES, "not_permitted"): ask("post", BASES, json={"name": "new"}, reader=True),
     ("get", BASE_PATH, "unknown_knowledge_base"): ask("get", BASE_PATH, NOBODY),
+    ("patch", BASE_PATH, "backend_error"): with_backends_away(
+        ask("patch", BASE_PATH, json={"settings": {"embedding_model": "hosted"}})
+    ),
     ("patch", BASE_PATH, "invalid_request"): ask("patch", BASE_PATH, json={"name": "other"}),
     ("patch", BASE_PATH, "invalid_settings"): ask("patch", BASE_PATH, json=ONLY_TOP_K),
     ("patch", BASE_PATH, "not_permitted"): ask("patch", BASE_PATH, json={"settings": {}}, reader=True),
@@ -153,6 +174,7 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("delete", JOB, "unknown_job"): ask("delete", JOB, NOBODY),
     ("delete", JOB, "not_permitted"): ask("delete", JOB, reader=True),
     ("get", f"{JOB}/events", "unknown_job"): ask("get", f"{JOB}/events", NOBODY),
+    ("post", SEARCH, "backend_error"): with_backends_away(ask("post", SEARCH, json={"question": "x"})),
     ("post", SEARCH, "empty_question"): ask("post", SEARCH, json={"question": "  \n "}),
     ("post", SEARCH, "invalid_request"): ask("post", SEARCH, json={"question": "x", "k": "many"}),
     ("post", SEARCH, "invalid_result_count"): ask("post", SEARCH, json={"question": "x", "k": 0}),
