@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from pincite import __version__
-from pincite.cli import adding, evaluating, inventory, keys, reference, searching, serving
+from pincite.cli import adding, backend, evaluating, inventory, keys, reference, searching, serving
 from pincite.cli.terminal import visible
 from pincite.errors import InvalidRequest, PinciteError
 
@@ -32,6 +32,7 @@ app.command("remove")(inventory.remove)
 app.command("doctor")(inventory.doctor)
 app.command("eval")(evaluating.evaluate)
 app.add_typer(keys.app, name="keys")
+app.add_typer(backend.app, name="backend")
 app.add_typer(reference.app, name="docs", hidden=True)
 
 

@@ -1,0 +1,239 @@
+"""The embedding half of OpenAI's API over any Embedder, in vLLM's dialect: what a client of vLLM sends works here too.
+
+A model that reads questions and documents differently needs to be told which a text is, and OpenAI's API cannot say it.
+Two ways: `"input_type": "query"` or `"document"` beside `input`; or, where that field is absent, `query: ` or
+`passage: ` at the beginning of a text, which is then not part of it. A text without either is a document.
+"""
+
+import asyncio
+import base64
+import json
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from embedding_backend.embedder import BackendFailure, Embedder, PassageText, Vectors
+
+MAX_TEXTS = 2048  # OpenAI's own limit
+MAX_BODY_BYTES = 16 << 20
+_RETRY_AFTER_S = 1
+
+# Cohere's words and e5's as well as the plain ones; the value says whether it is a question.
+_INPUT_TYPES = {"query": True, "search_query": True, "document": False, "search_document": False, "passage": False}
+_PREFIXES = (("query: ", True), ("passage: ", False))
+
+
+class Refusal(Exception):
+    """A request that is answered with one of OpenAI's error objects."""
+
+    def __init__(
+        self, message: str, status: int = 400, *, parameter: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.parameter = parameter
+        self.code = code
+
+    def response(self) -> JSONResponse:
+        """Return the answer."""
+        kind = {401: "authentication_error", 404: "not_found_error"}.get(
+            self.status, "invalid_request_error" if self.status < 500 else "server_error"
+        )
+        error = {"message": str(self), "type": kind, "param": self.parameter, "code": self.code}
+        headers = {"Retry-After": str(_RETRY_AFTER_S)} if self.status == 503 else None
+        return JSONResponse({"error": error}, self.status, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A checked request: the texts without their prefixes, and which of them are questions."""
+
+    texts: list[str]
+    are_questions: list[bool]
+    as_base64: bool
+
+
+def embeddings_router(embedder: Embedder, name: str | None = None) -> APIRouter:
+    """Return the route `POST /embeddings`; `name` is what clients call the model, its id if absent.
+
+    Include it under a prefix, with whatever dependencies check who asks.
+    """
+    router = APIRouter()
+
+    @router.post("/embeddings", response_class=Response, openapi_extra=_BODY)
+    async def embeddings(request: Request) -> Response:
+        """Embed one text or a list of texts."""
+        model = name or embedder.model.id
+        try:
+            wanted = _checked(await _body(request), model, embedder.model.dimensions)
+            # Counting may take a while, or ask a server.
+            counts = await asyncio.to_thread(embedder.count_tokens, wanted.texts)
+            _refuse_too_long(counts, embedder.model.max_tokens)
+            vectors = await _embed(embedder, wanted)
+        except Refusal as refusal:
+            return refusal.response()
+        except BackendFailure as failure:
+            return Refusal(str(failure), 503).response()
+        content = await asyncio.to_thread(_answer, vectors, model, sum(counts), wanted.as_base64)
+        return Response(content, media_type="application/json")
+
+    return router
+
+
+def create_app(embedder: Embedder, api_key: str | None = None) -> FastAPI:
+    """Return a server of one model: `/v1/embeddings`, `/v1/models`, `/tokenize`, `/health`.
+
+    With a key, all but `/health` ask for `Authorization: Bearer …`. The embedder is closed when the server ends.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # The weights are loaded before the first question has to wait for them.
+        await embedder.embed_queries(["warm"])
+        yield
+        await embedder.close()
+
+    def authorised(authorization: Annotated[str | None, Header()] = None) -> None:
+        given = (authorization or "").removeprefix("Bearer ").encode()
+        if api_key and not secrets.compare_digest(given, api_key.encode()):
+            raise Refusal("The API key is missing or wrong; send it as Authorization: Bearer …", 401)
+
+    app = FastAPI(title="Pincite's embedded model", lifespan=lifespan, docs_url=None, redoc_url=None)
+    guarded = [Depends(authorised)]
+    app.include_router(embeddings_router(embedder), prefix="/v1", dependencies=guarded)
+
+    @app.exception_handler(Refusal)
+    async def refuse(request: Request, refusal: Refusal) -> JSONResponse:
+        return refusal.response()
+
+    @app.get("/health")
+    async def health() -> Response:
+        """Answer once the model is loaded."""
+        return Response()
+
+    @app.get("/v1/models", dependencies=guarded)
+    async def models() -> dict[str, Any]:
+        """List the one model."""
+        model = embedder.model
+        listed = {"id": model.id, "object": "model", "created": 0, "owned_by": "pincite", "root": model.id}
+        return {"object": "list", "data": [listed | {"max_model_len": model.max_tokens}]}
+
+    @app.post("/tokenize", dependencies=guarded, openapi_extra=_BODY)
+    async def tokenize(request: Request) -> dict[str, Any]:
+        """Return the length of a text in the model's tokens, special tokens not counted."""
+        prompt = (await _body(request)).get("prompt")
+        if not isinstance(prompt, str):
+            raise Refusal("prompt must be a string.", parameter="prompt")
+        (count,) = await asyncio.to_thread(embedder.count_tokens, [prompt])
+        return {"count": count, "max_model_len": embedder.model.max_tokens}
+
+    return app
+
+
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    received = bytearray()
+    async for part in request.stream():
+        received += part
+        if len(received) > MAX_BODY_BYTES:
+            raise Refusal(f"The request has more than {MAX_BODY_BYTES >> 20} MiB; send the texts in several.", 413)
+    try:
+        body = json.loads(received)
+    except (ValueError, RecursionError):
+        raise Refusal("The request is not JSON.") from None
+    if not isinstance(body, dict):
+        raise Refusal("The request must be a JSON object.")
+    return body
+
+
+def _checked(body: dict[str, Any], model: str, dimensions: int) -> _Wanted:
+    asked = body.get("model")
+    if not isinstance(asked, str):
+        raise Refusal("model must be a string.", parameter="model")
+    if asked != model:
+        message = f"The model {asked[:100]} does not exist; this server has {model}."
+        raise Refusal(message, 404, parameter="model", code="model_not_found")
+    if body.get("dimensions") not in (None, dimensions):
+        message = f"{model} gives vectors of {dimensions} numbers and of no other size."
+        raise Refusal(message, parameter="dimensions")
+    form = body.get("encoding_format") or "float"
+    if form not in ("float", "base64"):
+        raise Refusal("encoding_format must be float or base64.", parameter="encoding_format")
+    texts = _texts(body.get("input"))
+    kind = body.get("input_type")
+    if kind is not None:
+        if not isinstance(kind, str) or kind not in _INPUT_TYPES:
+            raise Refusal("input_type must be query or document.", parameter="input_type")
+        return _Wanted(texts, [_INPUT_TYPES[kind]] * len(texts), form == "base64")
+    parts = [_without_prefix(text) for text in texts]
+    return _Wanted([text for text, _ in parts], [is_question for _, is_question in parts], form == "base64")
+
+
+def _texts(given: Any) -> list[str]:
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not texts:
+        raise Refusal("input must be a string or a list of strings that is not empty.", parameter="input")
+    if isinstance(texts[0], int | list):
+        raise Refusal("input must be text: this server has a tokenizer of its own.", parameter="input")
+    if len(texts) > MAX_TEXTS:
+        raise Refusal(f"input has {len(texts):,} texts; at most {MAX_TEXTS:,} go in one request.", parameter="input")
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise Refusal(f"input[{number}] is not a string.", parameter="input")
+        if not _without_prefix(text)[0].strip():
+            raise Refusal(f"input[{number}] is empty.", parameter="input")
+    return [text.encode("utf-8", "replace").decode() for text in texts]  # half a surrogate pair is no text
+
+
+def _without_prefix(text: str) -> tuple[str, bool]:
+    for prefix, is_question in _PREFIXES:
+        if text.startswith(prefix):
+            return text.removeprefix(prefix), is_question
+    return text, False
+
+
+def _refuse_too_long(counts: Sequence[int], limit: int) -> None:
+    for number, count in enumerate(counts):
+        if count > limit:
+            raise Refusal(
+                f"This model's maximum context length is {limit} tokens, and input[{number}] has {count}. "
+                "Nothing is cut off silently: send it in parts.",
+                parameter="input",
+                code="context_length_exceeded",
+            )
+
+
+async def _embed(embedder: Embedder, wanted: _Wanted) -> Vectors:
+    """Return (n, dimensions) unit vectors in the order of the texts."""
+    vectors = np.empty((len(wanted.texts), embedder.model.dimensions), np.float32)
+    questions = [place for place, is_question in enumerate(wanted.are_questions) if is_question]
+    documents = [place for place, is_question in enumerate(wanted.are_questions) if not is_question]
+    if questions:
+        vectors[questions] = await embedder.embed_queries([wanted.texts[place] for place in questions])
+    if documents:
+        whole = [PassageText(text, ((0, len(text)),)) for text in (wanted.texts[place] for place in documents)]
+        vectors[documents] = np.concatenate(await embedder.embed_passages(whole))
+    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def _answer(vectors: Vectors, model: str, tokens: int, as_base64: bool) -> bytes:
+    little = vectors.astype("<f4")
+    data = [
+        {
+            "object": "embedding",
+            "index": number,
+            "embedding": base64.b64encode(vector.tobytes()).decode() if as_base64 else vector.tolist(),
+        }
+        for number, vector in enumerate(little)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return json.dumps({"object": "list", "model": model, "data": data, "usage": usage}).encode()
