@@ -1,13 +1,14 @@
-"""What every embedding backend offers: passages and questions to vectors, and the length of a text in its tokens."""
+"""What every embedding backend offers: texts to vectors, their length in tokens, a second reading of what was found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
+Scores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,18 @@ class EmbeddingModel:
     `scheme` names how texts are prefixed and transformed, so that vectors of another scheme are never compared.
     `unrelated` and `spread` are the mean and the standard deviation of the similarity of a question and a passage that
     have nothing to do with each other: the scale on which other evidence is weighed against the vectors'.
+
+    Two models are equal when their vectors can be compared. How much a server reads at once and what was measured of
+    its vectors may differ from one start to the next, and leave an index as good as it was.
     """
 
     id: str
     dimensions: int
-    max_tokens: int
+    max_tokens: int = field(compare=False, repr=False)
     window_tokens: int
     scheme: str
-    unrelated: float
-    spread: float
+    unrelated: float = field(compare=False, repr=False)
+    spread: float = field(compare=False, repr=False)
 
     @property
     def identity(self) -> tuple[str, int, str]:
@@ -52,7 +56,10 @@ class Embedder(Protocol):
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return the length of each text in the model's tokens, special tokens not counted."""
+        """Return the length of each text in the model's tokens, special tokens not counted.
+
+        May wait for a server, so call it from a thread; raises BackendFailure.
+        """
         ...
 
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
@@ -65,6 +72,18 @@ class Embedder(Protocol):
 
     async def close(self) -> None:
         """Give back what the embedder holds."""
+        ...
+
+
+class Reranker(Protocol):
+    """A model that reads a question and a text together: slower than vectors, and a better judge of a few."""
+
+    async def rerank(self, question: str, texts: Sequence[str], timeout_s: float) -> Scores:
+        """Return (n,) how well each text answers, in [0, 1]; raises BackendFailure, at the latest after the timeout."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what the reranker holds."""
         ...
 
 

@@ -9,26 +9,33 @@ import uvicorn
 from starlette.types import ASGIApp
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+class Serving(uvicorn.Server):
+    """A server that says when it listens, and where."""
+
+    def __init__(self, app: ASGIApp, port: int = 0) -> None:
+        super().__init__(uvicorn.Config(app, port=port, log_config=None, access_log=False))
         self.listens = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listens.set()
 
+    @property
+    def port(self) -> int:
+        """The port the system chose."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
 
 @asynccontextmanager
 async def served(app: ASGIApp) -> AsyncIterator[str]:
     """Run the application, and yield its address."""
-    server = _Server(app)
+    server = Serving(app)
     running = asyncio.create_task(server.serve())
     listening = asyncio.create_task(server.listens.wait())
     await asyncio.wait({running, listening}, return_when=asyncio.FIRST_COMPLETED)
     assert not running.done(), running.exception()
     try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"http://127.0.0.1:{server.port}"
     finally:
         server.should_exit = True
         await running

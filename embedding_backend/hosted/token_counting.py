@@ -1,0 +1,134 @@
+"""How long a text is in the model's tokens: by its own tokenizer, here or on the server."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+from tokenizers import Tokenizer
+
+from embedding_backend.embedder import BackendFailure
+from embedding_backend.hosted.config import ServerConfig
+from embedding_backend.hosted.endpoint import Endpoint, bearer, connection_problem
+from embedding_backend.hosted.least_recent import LeastRecentCache
+from embedding_backend.hosted.wire import encoded
+
+# Texts whose length the server is asked for at once, and lengths remembered (a digest and a number each).
+_AT_ONCE = 8
+_REMEMBERED = 100_000
+_ROUNDS = 2
+
+
+class TokenCounter(Protocol):
+    """Counts without special tokens; `is_local` says that it costs no request."""
+
+    is_local: bool
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Return the length of each text, in the calling thread; raises BackendFailure."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the counter holds."""
+        ...
+
+
+class LocalTokenizer:
+    """The model's `tokenizer.json`, which every model of the Hugging Face hub comes with."""
+
+    is_local = True
+
+    def __init__(self, path: Path) -> None:
+        """Load the file; raises BackendFailure."""
+        try:
+            self._tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
+        except OSError as error:
+            raise BackendFailure(f"the tokenizer {path} cannot be read: {error.strerror}") from error
+        except Exception as error:  # the library raises bare exceptions
+            raise BackendFailure(f"{path} is not a tokenizer.json of the tokenizers library") from error
+        # The file may ask for both, and either would hide how long a text is.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Return the length of each text."""
+        encodings = self._tokenizer.encode_batch_fast([clean(text) for text in texts], add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class ServerTokenizer:
+    """The server's own `/tokenize`, a request a text: short of a local tokenizer, the only count that is true."""
+
+    is_local = False
+
+    def __init__(self, config: ServerConfig, endpoints: Sequence[Endpoint], model: str) -> None:
+        self._endpoints = endpoints
+        self._model = model
+        self._client = httpx.Client(
+            headers=bearer(config.api_key),
+            timeout=httpx.Timeout(config.request_timeout_s, connect=config.connect_timeout_s),
+            limits=httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE),
+        )
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tokenize")
+        self._known: LeastRecentCache[bytes, int] = LeastRecentCache(_REMEMBERED)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Return the length of each text; what was counted lately is not asked for again."""
+        return list(self._threads.map(self._length, texts))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    def _length(self, text: str) -> int:
+        if not text:
+            return 0
+        sent = encoded({"model": self._model, "prompt": text, "add_special_tokens": False})
+        key = hashlib.blake2b(sent, digest_size=16).digest()
+        length = self._known.get(key)
+        if length is None:
+            length = self._asked(sent)
+            self._known.put(key, length)
+        return length
+
+    def _asked(self, body: bytes) -> int:
+        problems: list[str] = []
+        for _ in range(_ROUNDS):
+            for endpoint in sorted(self._endpoints, key=lambda endpoint: not endpoint.up):
+                try:
+                    response = self._client.post(f"{endpoint.address}/tokenize", content=body, headers=_JSON)
+                except httpx.HTTPError as error:
+                    problems.append(connection_problem(endpoint.name, error))
+                    continue
+                if response.status_code == httpx.codes.OK:
+                    return _count(response, endpoint.name)
+                problems.append(f"{endpoint.name} answered {response.status_code} to /tokenize")
+        raise BackendFailure(
+            f"tokens cannot be counted: {problems[-1]}; where the server has no /tokenize, "
+            "name the model's tokenizer.json in the settings"
+        )
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _count(response: httpx.Response, name: str) -> int:
+    try:
+        count = json.loads(response.content)["count"]
+    except (ValueError, KeyError, TypeError):
+        count = None
+    if not isinstance(count, int) or count < 0:
+        raise BackendFailure(f"{name} answered no count of tokens to /tokenize")
+    return count
+
+
+def clean(text: str) -> str:
+    """Return the text as it is sent: half a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
