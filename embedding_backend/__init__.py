@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedding_backend.embedder import (
     BackendFailure,
+    BackendUnreachable,
     Embedder,
     EmbeddingModel,
     PassageText,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackendFailure",
+    "BackendUnreachable",
     "EmbeddedModel",
     "Embedder",
     "EmbeddingModel",

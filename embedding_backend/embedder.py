@@ -33,11 +33,6 @@ class EmbeddingModel:
     unrelated: float = field(compare=False, repr=False)
     spread: float = field(compare=False, repr=False)
 
-    @property
-    def identity(self) -> tuple[str, int, str]:
-        """What vectors must share to be compared: id, dimensions and scheme."""
-        return self.id, self.dimensions, self.scheme
-
 
 @dataclass(frozen=True, slots=True)
 class PassageText:
@@ -89,3 +84,7 @@ class Reranker(Protocol):
 
 class BackendFailure(Exception):
     """The backend could not embed; the message says which backend and why."""
+
+
+class BackendUnreachable(BackendFailure):
+    """No server of the backend could be reached; a little later one may be."""

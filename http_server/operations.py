@@ -34,9 +34,10 @@ async def ready(workspace: ServedWorkspace, response: Response) -> Readiness:
     response_class=Response,
     responses=documented(NotAuthenticated) | {200: {"description": "Counts and times.", "content": {"text/plain": {}}}},
 )
-async def metrics(_: Caller, served: ServedMetrics) -> Response:
-    """Counts and times in Prometheus' text format; any valid API key opens it."""
-    return Response(await run_in_threadpool(generate_latest, served.registry), media_type=CONTENT_TYPE_LATEST)
+async def metrics(_: Caller, served: ServedMetrics, workspace: ServedWorkspace) -> Response:
+    """Counts and times in Prometheus' text format, those of the model servers' clients too; any API key opens it."""
+    own, backends = [await run_in_threadpool(generate_latest, r) for r in (served.registry, workspace.backend_meters)]
+    return Response(own + backends, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/api/problems/{code}", responses=documented(NotFound))

@@ -203,6 +203,9 @@ class SearchAnswer(BaseModel):
     question: str
     passages: list[Citation]
     why: Why | None = Field(description="Set when there are no passages.")
+    notes: list[str] = Field(
+        description="What of the search could not be done, such as reranking; a sentence each.", examples=[[]]
+    )
 
     @staticmethod
     def of(result: SearchResult, urls: list[str]) -> "SearchAnswer":
@@ -214,6 +217,7 @@ class SearchAnswer(BaseModel):
             question=result.question,
             passages=passages,
             why=None if why is None else Why(reason=why.reason, message=why.message, best_score=why.best_score),
+            notes=list(result.notes),
         )
 
 

@@ -33,6 +33,7 @@ class SearchHit(BaseModel):
 class SearchOutput(BaseModel):
     results: list[SearchHit]
     why: str | None = Field(None, description="Why nothing relevant was found.")
+    notes: list[str] = Field([], description="What of the search could not be done; tell the user where it matters.")
     next_cursor: str | None = Field(None, description="Pass it as `cursor` for the results that did not fit.")
 
 

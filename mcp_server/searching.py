@@ -32,7 +32,7 @@ async def search(
     begin = open_cursor(cursor, scope)
     found = await workspace.search(who, knowledge_base, query, k=k)
     hits: list[SearchHit] = []
-    left = TOKEN_BUDGET - FRAME_TOKENS
+    left = TOKEN_BUDGET - FRAME_TOKENS - sum(map(estimated_tokens, found.notes))
     for passage in found.passages[begin:]:
         hit = _hit(passage, workspace.view_url(who, passage))
         cost = _tokens(hit)
@@ -44,7 +44,8 @@ async def search(
         left -= cost
     end = begin + len(hits)
     more = make_cursor(end, scope) if end < len(found.passages) else None
-    return SearchOutput(results=hits, why=found.why.message if found.why else None, next_cursor=more)
+    why = found.why.message if found.why else None
+    return SearchOutput(results=hits, why=why, notes=list(found.notes), next_cursor=more)
 
 
 def _hit(passage: Passage, url: str) -> SearchHit:

@@ -1,18 +1,23 @@
 """The parts behind the use cases, made from the settings and taken down in the reverse order."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy.engine import make_url
 
-from embedding_backend import Embedder
+from embedding_backend import Embedder, Reranker
 from pincite.access import ViewSigner
 from pincite.catalog import IN_MEMORY, Catalog
+from pincite.connection import Connection
 from pincite.data_lock import DataLock
 from pincite.document_indexing import DocumentIndexer
-from pincite.embedders import Connect, Embedders
+from pincite.embedders import ConnectEmbedder, Embedders
 from pincite.generations import Generations
 from pincite.ingestion import Ingestion
 from pincite.jobs import JobRunner
@@ -20,11 +25,14 @@ from pincite.keyring import Keyring
 from pincite.page_images import PageImages
 from pincite.parsing.worker import ParseLimits, ParserPool
 from pincite.reindexing import Reindexing
+from pincite.search import Reranking
 from pincite.settings import Settings
 from pincite.store import Store
 
 VIEW_KEY_FILE = "view.key"
 MIB = 1024 * 1024
+
+ConnectReranker = Callable[[], Coroutine[Any, Any, Reranker]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ class Parts:
     catalog: Catalog
     store: Store
     embedders: Embedders
+    reranking: Reranking | None
+    backend_meters: CollectorRegistry
     generations: Generations
     jobs: JobRunner
     indexer: DocumentIndexer
@@ -44,9 +54,16 @@ class Parts:
     keyring: Keyring
 
 
-async def open_parts(
-    settings: Settings, embedder: Embedder | None, connect: Connect | None, *, read_only: bool, stack: AsyncExitStack
-) -> Parts:
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """What stands in for the models that the settings name; None for each that does not."""
+
+    embedder: Embedder | None = None
+    connect_embedder: ConnectEmbedder | None = None
+    connect_reranker: ConnectReranker | None = None
+
+
+async def open_parts(settings: Settings, backends: Backends, *, read_only: bool, stack: AsyncExitStack) -> Parts:
     """Open the data folder; `stack` closes what was opened, but not an embedder that was given.
 
     Raises:
@@ -60,11 +77,18 @@ async def open_parts(
     catalog = await asyncio.to_thread(Catalog, _catalog_url(settings, read_only=read_only))
     stack.push_async_callback(asyncio.to_thread, catalog.close)
     store = Store(settings.data)
+    meters = CollectorRegistry()
+    embedder = backends.embedder
     if embedder is None:
         embedder = _embedded_model(settings)
         stack.push_async_callback(embedder.close)
-    embedders = Embedders(embedder, connect)
+    embedders = Embedders(embedder, backends.connect_embedder or _embedding_server(settings, meters))
     stack.push_async_callback(embedders.close)
+    reranking = None
+    if connect_reranker := backends.connect_reranker or _reranking_server(settings, meters):
+        reranker = Connection(connect_reranker)
+        stack.push_async_callback(reranker.close)
+        reranking = Reranking(reranker.get, settings.rerank_timeout_s)
     generations = Generations(settings.index_location, embedders)
     stack.push_async_callback(generations.close)
     pool = ParserPool(settings.parser_workers, _parse_limits(settings))
@@ -83,6 +107,8 @@ async def open_parts(
         catalog=catalog,
         store=store,
         embedders=embedders,
+        reranking=reranking,
+        backend_meters=meters,
         generations=generations,
         jobs=jobs,
         indexer=indexer,
@@ -116,6 +142,31 @@ def _embedded_model(settings: Settings) -> Embedder:
     from embedding_backend import EmbeddedModel
 
     return EmbeddedModel(threads=settings.embedding_threads)
+
+
+def _embedding_server(settings: Settings, meters: CollectorRegistry) -> ConnectEmbedder | None:
+    if not settings.embedding_url:
+        return None
+    from embedding_backend.hosted import EmbeddingMetrics, HostedConfig, HostedModel
+
+    config = HostedConfig(
+        endpoints=settings.embedding_url,
+        model=settings.embedding_model,
+        api_key=settings.embedding_key,
+        tokenizer=settings.embedding_tokenizer,
+    )
+    return partial(HostedModel.connect, config, EmbeddingMetrics(meters))
+
+
+def _reranking_server(settings: Settings, meters: CollectorRegistry) -> ConnectReranker | None:
+    if not settings.reranker_url:
+        return None
+    from embedding_backend.hosted import HostedReranker, RerankerConfig, RerankMetrics
+
+    config = RerankerConfig(
+        endpoints=settings.reranker_url, model=settings.reranker_model, api_key=settings.reranker_key
+    )
+    return partial(HostedReranker.connect, config, RerankMetrics(meters))
 
 
 def _clear_up(store: Store, catalog: Catalog) -> None:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from embedding_backend import Embedder, EmbeddingModel
+from embedding_backend import BackendFailure, Embedder, EmbeddingModel
 from pincite.catalog import Catalog
 from pincite.chunking import chunk
 from pincite.document import Document
 from pincite.document_codec import encode, open_stored
-from pincite.errors import CorruptDocument, UnknownDocument
+from pincite.errors import BackendError, CorruptDocument, UnknownDocument
 from pincite.index import Index
 from pincite.jobs import JobReport
 from pincite.parsing.worker import ParserPool
@@ -119,15 +119,19 @@ class DocumentIndexer:
 
         Raises:
             UnknownDocument: someone removed it meanwhile.
+            BackendError: the embedding model failed.
         """
         removals = self._removals[key.document_id]
-        chunks = await asyncio.to_thread(
-            chunk,
-            document,
-            max_tokens=_max_tokens(target.settings, target.embedder.model),
-            count_tokens=target.embedder.count_tokens,
-            window_tokens=target.embedder.model.window_tokens,
-        )
+        try:
+            chunks = await asyncio.to_thread(
+                chunk,
+                document,
+                max_tokens=_max_tokens(target.settings, target.embedder.model),
+                count_tokens=target.embedder.count_tokens,
+                window_tokens=target.embedder.model.window_tokens,
+            )
+        except BackendFailure as failure:
+            raise BackendError(str(failure)) from failure
         record = _record(key, content, document)
         record = replace(record, passages=len(chunks), recipe=recipe(target.settings, target.embedder.model))
         if target.serving:

@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from embedding_backend import Embedder, EmbeddingModel, PassageText, Vectors
 from pincite.embedders import Embedders
+from pincite.errors import BackendError, IndexMismatch, PinciteError
 from pincite.generations import Generations
 from pincite.passage import NothingFound, SearchFilter, SearchResult
 from pincite.records import KnowledgeBase
-from pincite.search import check, search
+from pincite.search import Reranking, check, search
 
 NO_KNOWLEDGE_BASE = "There is no knowledge base to search yet; add documents to one first."
+NO_RERANKER = (
+    "The passages are in the order of the search alone: no reranker is configured; set PINCITE_RERANKER_URL, or rerank "
+    "to false."
+)
 
 
 async def search_knowledge_bases(
@@ -18,11 +24,14 @@ async def search_knowledge_bases(
     question: str,
     generations: Generations,
     embedders: Embedders,
+    reranking: Reranking | None,
     *,
     k: int | None,
     where: SearchFilter | None,
 ) -> SearchResult:
     """Return the best `k` passages of all the knowledge bases; scores mean the same in each.
+
+    One of several that cannot be searched is named in the notes.
 
     Raises:
         EmptyQuestion, QuestionTooLong, InvalidResultCount: the question cannot be asked so.
@@ -33,28 +42,41 @@ async def search_knowledge_bases(
     # Half a surrogate pair, from a program that cut a text, would fail in every library below.
     question = question.encode("utf-8", "replace").decode()
     check(question, count)
-    once: dict[tuple[str, int, str], _QuestionEmbeddedOnce] = {}
+    once: dict[EmbeddingModel, _QuestionEmbeddedOnce] = {}
 
     async def ask(kb: KnowledgeBase) -> SearchResult:
         async with generations.use(kb) as index:
             own = await embedders.of(index.model)
-            return await search(
+            result = await search(
                 index,
-                once.setdefault(own.model.identity, _QuestionEmbeddedOnce(own)),
+                once.setdefault(own.model, _QuestionEmbeddedOnce(own)),
                 question,
                 k=count,
                 where=where,
                 knowledge_base_id=kb.id,
                 instruction=kb.settings.query_instruction,
+                reranking=reranking if kb.settings.rerank else None,
             )
+        return replace(result, notes=(NO_RERANKER,)) if kb.settings.rerank and reranking is None else result
 
-    results = await asyncio.gather(*(ask(kb) for kb in knowledge_bases))
-    if len(results) == 1:
-        return results[0]
-    return merge(question, results, count)
+    async def try_to_ask(kb: KnowledgeBase) -> SearchResult | PinciteError:
+        try:
+            return await ask(kb)
+        except (BackendError, IndexMismatch) as failure:
+            return failure
+
+    answers = await asyncio.gather(*(try_to_ask(kb) for kb in knowledge_bases))
+    results = [answer for answer in answers if isinstance(answer, SearchResult)]
+    notes = []
+    for kb, answer in zip(knowledge_bases, answers, strict=True):
+        if isinstance(answer, PinciteError):
+            if not results:
+                raise answer
+            notes.append(f"The knowledge base “{kb.name}” was not searched: {answer.message}")
+    return merge(question, results, count, notes)
 
 
-def merge(question: str, results: Sequence[SearchResult], k: int) -> SearchResult:
+def merge(question: str, results: Sequence[SearchResult], k: int, notes: Sequence[str] = ()) -> SearchResult:
     """Merge the results of several knowledge bases; with no passage, the most telling reason stands."""
     passages = sorted((p for result in results for p in result.passages), key=lambda p: -p.score)[:k]
     timings: dict[str, float] = {}
@@ -63,7 +85,8 @@ def merge(question: str, results: Sequence[SearchResult], k: int) -> SearchResul
             timings[step] = max(milliseconds, timings.get(step, 0.0))
     reasons = [result.why for result in results if result.why is not None]
     why = max(reasons, key=_tells, default=NothingFound("empty_knowledge_base", NO_KNOWLEDGE_BASE))
-    return SearchResult(question, tuple(passages), None if passages else why, timings)
+    told = dict.fromkeys([*notes, *(note for result in results for note in result.notes)])
+    return SearchResult(question, tuple(passages), None if passages else why, tuple(told), timings)
 
 
 def _tells(why: NothingFound) -> tuple[int, float]:

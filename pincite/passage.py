@@ -60,11 +60,12 @@ class NothingFound:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The passages, best first; `why` says why there are none."""
+    """The passages, best first; `why` says why there are none, `notes` what of the search could not be done."""
 
     question: str
     passages: tuple[Passage, ...]
     why: NothingFound | None = None
+    notes: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 

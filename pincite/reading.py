@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from pincite.access import Principal
 from pincite.assembly import Parts
 from pincite.document_codec import StoredDocument, open_stored
@@ -119,15 +121,34 @@ class Reading:
             IndexMismatch: it was indexed with an embedding model that is not configured any more.
             BackendError: the embedding model does not answer.
         """
+        try:
+            return await self._search(who, kb, question, k, where)
+        except UnknownKnowledgeBase:
+            # The next generation was swapped in between reading a table's name and opening it: now it has a new name.
+            return await self._search(who, kb, question, k, where)
+
+    async def _search(
+        self, who: Principal, kb: str | None, question: str, k: int | None, where: SearchFilter | None
+    ) -> SearchResult:
         chosen = await self.knowledge_bases(who) if kb is None else [await self.knowledge_base(who, kb)]
         parts = self._opened
-        return await search_knowledge_bases(chosen, question, parts.generations, parts.embedders, k=k, where=where)
+        return await search_knowledge_bases(
+            chosen, question, parts.generations, parts.embedders, parts.reranking, k=k, where=where
+        )
 
     async def indexed_passages(self, who: Principal, kb: str) -> int:
         """Return how many passages the index holds; the catalog's number differs only while a job runs."""
         found = await self.knowledge_base(who, kb)
         async with self._opened.generations.use(found) as index:
             return await index.count()
+
+    async def is_outdated(self, who: Principal, kb: str) -> bool:
+        """Say whether the index was built otherwise than the settings ask for, so that it has to be built anew.
+
+        Raises:
+            InvalidSettings, BackendError: the model that the settings ask for is not there.
+        """
+        return await self._opened.reindexing.is_outdated(await self.knowledge_base(who, kb))
 
     async def stored(self, who: Principal, document_id: str) -> StoredDocument:
         """Open the parsed document: its text, sections and pages; the caller closes it.
@@ -158,6 +179,11 @@ class Reading:
         """
         record = await self._served(who, document_id)
         return await asyncio.to_thread(self._opened.store.original, record.sha256)
+
+    @property
+    def backend_meters(self) -> CollectorRegistry:
+        """What the clients of embedding and reranking servers count about themselves."""
+        return self._opened.backend_meters
 
     # Access
 

@@ -70,7 +70,7 @@ class Reindexing:
             return True
         try:
             async with self._generations.use(kb) as index:
-                return index.model.identity != model.identity
+                return index.model != model
         except IndexMismatch:
             return True
 

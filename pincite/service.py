@@ -8,6 +8,7 @@ from typing import Any
 from embedding_backend import BackendFailure
 from pincite.assembly import Parts
 from pincite.errors import BackendError, InvalidSettings, Overloaded
+from pincite.federated_search import NO_RERANKER
 from pincite.jobs import JobReport
 from pincite.records import KnowledgeBase
 from pincite.reindexing import is_unfinished
@@ -15,6 +16,7 @@ from pincite.settings import KnowledgeBaseSettings, Settings
 
 OK = "ok"
 LOADING = "loading"
+BETWEEN_CHECKS_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ class Service:
         self._settings = settings
         self._parts = parts
         self._tasks: list[asyncio.Task[None]] = []
-        self._models: list[dict[str, Any]] = []
+        self._models: dict[tuple[str, int | None], dict[str, Any]] = {}
         self._index = LOADING
 
     async def resume(self) -> None:
@@ -39,7 +41,7 @@ class Service:
 
     def begin(self) -> None:
         """Start warming up, updating and tidying."""
-        self._tasks = [asyncio.create_task(work) for work in (self._warm_models(), self._warm_index(), self._tidy())]
+        self._tasks = [asyncio.create_task(work) for work in (self._watch_models(), self._warm_index(), self._tidy())]
 
     async def close(self) -> None:
         """Stop it all."""
@@ -75,27 +77,49 @@ class Service:
             catalog = "the catalog does not answer; see the server's log"
         else:
             catalog = OK
-        model = (
-            next((known["state"] for known in self._models if known["state"] != OK), OK) if self._models else LOADING
-        )
+        models = list(self._models.values())
+        model = next((known["state"] for known in models if known["state"] != OK), OK) if models else LOADING
         states = {"catalog": catalog, "model": model, "index": self._index}
-        return {"ready": all(state == OK for state in states.values())} | states | {"models": self._models}
+        return {"ready": all(state == OK for state in states.values())} | states | {"models": models}
 
-    async def _warm_models(self) -> None:
-        """Load every model that a knowledge base asks for, and the one that the next would."""
+    async def check_backends(self) -> list[dict[str, Any]]:
+        """Ask the models in use how they are, the reranker too: `backend`, `model`, `dimensions`, `state`."""
+        await self._check_models()
+        known = list(self._models.values())
+        settings = [kb.settings for kb in await asyncio.to_thread(self._parts.catalog.knowledge_bases)]
+        if self._parts.reranking is not None:
+            known.append({"backend": "reranker", "state": await self._parts.reranking.problem() or OK})
+        elif any(kb.rerank for kb in settings):
+            known.append({"backend": "reranker", "state": NO_RERANKER})
+        return known
+
+    async def _watch_models(self) -> None:
+        while True:
+            try:
+                await self._check_models()
+            except Exception:
+                log.exception("checking the embedding models failed")
+            await asyncio.sleep(BETWEEN_CHECKS_S)
+
+    async def _check_models(self) -> None:
+        """Load every model that a knowledge base asks for and the one that the next would, and note how they are."""
         asked = [KnowledgeBaseSettings(embedding_model=self._parts.embedders.default)]
         asked += [kb.settings for kb in await asyncio.to_thread(self._parts.catalog.knowledge_bases)]
         different = {(settings.embedding_model, settings.dimensions): settings for settings in asked}
-        self._models = [await self._warm(settings) for settings in different.values()]
+        self._models = {
+            key: await self._checked(settings, self._models.get(key, {})) for key, settings in different.items()
+        }
 
-    async def _warm(self, settings: KnowledgeBaseSettings) -> dict[str, Any]:
+    async def _checked(self, settings: KnowledgeBaseSettings, before: dict[str, Any]) -> dict[str, Any]:
         known: dict[str, Any] = {"backend": settings.embedding_model}
         try:
             embedder = await self._parts.embedders.wanted(settings)
             known |= {"model": embedder.model.id, "dimensions": embedder.model.dimensions}
-            await embedder.embed_queries(["warm-up"])
+            if settings.embedding_model == "hosted" and not self._parts.embedders.available:
+                return known | {"state": "no embedding server takes requests now; see the server's log"}
+            if before.get("state") != OK:
+                await embedder.embed_queries(["warm-up"])
         except (BackendError, BackendFailure, InvalidSettings) as error:
-            log.warning("the %s embedding model does not answer: %s", settings.embedding_model, error)
             return known | {"state": str(error)}
         except Exception:
             log.exception("the embedding model could not be loaded")

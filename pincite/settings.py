@@ -26,6 +26,7 @@ MIN_ADMIN_KEY_LENGTH = 20
 CATALOG_BACKENDS = frozenset({"sqlite", "postgresql"})
 
 Hosts = Annotated[tuple[str, ...], NoDecode]
+Addresses = Annotated[tuple[str, ...], NoDecode]
 
 
 def _none_if_empty(value: Any) -> Any:
@@ -79,6 +80,32 @@ class Settings(BaseSettings):
     embedding_threads: int | None = Field(
         default=None, ge=1, le=256, description="Threads of the embedded model; all processors if unset."
     )
+    embedding_url: Addresses = Field(
+        default=(),
+        description="Addresses, separated by commas, of servers of one embedding model with an OpenAI-compatible "
+        "interface, such as vLLM; they share the load. The embedded model alone if unset.",
+    )
+    embedding_model: str | None = Field(
+        default=None, description="The name of the model there; the one the servers serve if unset."
+    )
+    embedding_key: SecretStr | None = Field(default=None, description="The API key of the embedding servers.")
+    embedding_tokenizer: Path | None = Field(
+        default=None, description="The model's `tokenizer.json`, to count tokens here; the server counts if unset."
+    )
+    embedding_wait_s: float = Field(
+        default=120.0, ge=0, description="Seconds `pincite serve` waits at its start for the embedding servers."
+    )
+    reranker_url: Addresses = Field(
+        default=(),
+        description="Addresses, separated by commas, of servers of a reranker, for knowledge bases with `rerank`.",
+    )
+    reranker_model: str | None = Field(
+        default=None, description="The name of the reranker there; the one the servers serve if unset."
+    )
+    reranker_key: SecretStr | None = Field(default=None, description="The API key of the reranking servers.")
+    rerank_timeout_s: float = Field(
+        default=1.0, gt=0, description="Seconds a search waits for the reranker before it answers in its own order."
+    )
     max_file_mb: int = Field(default=200, ge=1, description="Megabytes one document may have.")
     max_upload_files: int = Field(default=1000, ge=1, description="Files one upload may carry.")
     running_jobs: int = Field(
@@ -96,7 +123,7 @@ class Settings(BaseSettings):
         description="Seconds a citation's link opens the viewer; access is checked again each time.",
     )
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "embedding_url", "reranker_url", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -121,6 +148,24 @@ class Settings(BaseSettings):
             if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
                 raise ValueError("each origin must look like https://chat.example.com, without a path")
         return tuple(origin.rstrip("/") for origin in value)
+
+    @field_validator("embedding_url", "reranker_url")
+    @classmethod
+    def _check_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            parts = urlsplit(address)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+                raise ValueError("each address must look like http://host:8000")
+            if parts.username is not None or parts.password is not None:
+                raise ValueError("an address must not carry a user or a password; the key has a setting of its own")
+        return value
+
+    @field_validator("embedding_tokenizer")
+    @classmethod
+    def _check_tokenizer(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("there is no such file")
+        return value
 
     @field_validator("admin_key")
     @classmethod
@@ -158,6 +203,13 @@ class Settings(BaseSettings):
             raise ValueError("PINCITE_PORT=0 contradicts PINCITE_PUBLIC_URL: a fixed address needs a fixed port")
         if ";" in self.frame_ancestors or "\n" in self.frame_ancestors:
             raise ValueError("PINCITE_FRAME_ANCESTORS must be a list of sources, without a semicolon")
+        for address, names in (
+            ("embedding_url", ("embedding_model", "embedding_key", "embedding_tokenizer")),
+            ("reranker_url", ("reranker_model", "reranker_key")),
+        ):
+            for name in names:
+                if getattr(self, name) is not None and not getattr(self, address):
+                    raise ValueError(f"{PREFIX}{name.upper()} says nothing without {PREFIX}{address.upper()}; set both")
         return self
 
     @property
@@ -212,6 +264,10 @@ class KnowledgeBaseSettings(BaseModel):
         ge=256,
         le=2048,
         description="Tokens of the longest passage, its title included; never more than the model reads.",
+    )
+    rerank: bool = Field(
+        default=False,
+        description="Whether the reranker of `PINCITE_RERANKER_URL` puts the best candidates of a search in order.",
     )
     top_k: int = Field(default=5, ge=1, le=100, description="Passages a search returns when it names no number.")
 

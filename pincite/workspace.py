@@ -1,7 +1,7 @@
 """The use cases of Pincite, the same for every door: each takes who asks first, and checks what they may do."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -10,13 +10,14 @@ from typing import Any, Self
 
 from embedding_backend import Embedder
 from pincite.access import Principal
-from pincite.assembly import Parts, open_parts
+from pincite.assembly import Backends, ConnectReranker, Parts, open_parts
 from pincite.catalog import GENERATED_ID
 from pincite.document_indexing import Target
-from pincite.embedders import Connect
+from pincite.embedders import ConnectEmbedder
 from pincite.errors import (
     DataFolderBusy,
     InvalidRequest,
+    InvalidSettings,
     NotPermitted,
     UnknownKnowledgeBase,
 )
@@ -34,8 +35,8 @@ MAX_SOURCE_LENGTH = 4000
 class Workspace(Reading):
     """An open data folder: the use cases that read, which `Reading` has, and those that write.
 
-    With `read_only` nothing is written, and another process may write the folder at the same time. `embedder` and
-    `connect` stand in for the embedded model and for the server of the hosted one, which the settings name.
+    With `read_only` nothing is written, and another process may write the folder at the same time. `embedder`,
+    `connect` and `connect_reranker` stand in for the embedded model and for the servers that the settings name.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Workspace(Reading):
         settings: Settings,
         *,
         embedder: Embedder | None = None,
-        connect: Connect | None = None,
+        connect: ConnectEmbedder | None = None,
+        connect_reranker: ConnectReranker | None = None,
         read_only: bool = False,
     ) -> None:
         super().__init__(settings)
         self._embedder = embedder
         self._connect = connect
+        self._connect_reranker = connect_reranker
         self._read_only = read_only
         self._stack = AsyncExitStack()
         self._service: Service | None = None
@@ -61,9 +64,8 @@ class Workspace(Reading):
             CatalogMismatch: it was made by another version.
         """
         async with AsyncExitStack() as stack:
-            parts = await open_parts(
-                self.settings, self._embedder, self._connect, read_only=self._read_only, stack=stack
-            )
+            backends = Backends(self._embedder, self._connect, self._connect_reranker)
+            parts = await open_parts(self.settings, backends, read_only=self._read_only, stack=stack)
             self._parts, self._service = parts, Service(self.settings, parts)
             stack.push_async_callback(self._service.close)
             if not self._read_only:
@@ -94,6 +96,19 @@ class Workspace(Reading):
         assert self._service is not None
         self._service.begin()
 
+    async def wait_for_embedding(self) -> None:
+        """Wait until the embedding servers, where there are any, can be used.
+
+        Raises:
+            BackendError: they could not within PINCITE_EMBEDDING_WAIT_S; the message says why.
+        """
+        await self._opened.embedders.wait(self.settings.embedding_wait_s)
+
+    async def check_backends(self) -> list[dict[str, Any]]:
+        """Ask the models in use how they are: `backend`, `model`, `dimensions`, and `state`, "ok" or why not."""
+        assert self._service is not None
+        return await self._service.check_backends()
+
     async def health(self) -> dict[str, Any]:
         """Say whether questions can be answered: `ready`, and the state of each part."""
         assert self._service is not None
@@ -116,7 +131,7 @@ class Workspace(Reading):
         parts = self._writer
         valid_name = _valid_name(name)
         chosen = KnowledgeBaseSettings(embedding_model=parts.embedders.default).changed(settings or {})
-        await parts.embedders.wanted(chosen)
+        await self._check(chosen, chosen.model_dump().keys())
         created = await asyncio.to_thread(parts.catalog.create_knowledge_base, valid_name, chosen)
         async with parts.generations.use(created):
             return created
@@ -133,12 +148,20 @@ class Workspace(Reading):
         who.require_admin()
         parts = self._writer
         settings = found.settings.changed(changes)
-        if {"embedding_model", "dimensions"} & changes.keys():
-            await parts.embedders.wanted(settings)
+        await self._check(settings, changes.keys())
         await asyncio.to_thread(parts.catalog.update_settings, found.id, settings)
         assert self._service is not None
         await self._service.update_if_outdated(found.id)
         return await self.knowledge_base(who, found.id)
+
+    async def _check(self, settings: KnowledgeBaseSettings, chosen: Collection[str]) -> None:
+        """Refuse a setting that was chosen and that this server has no model for."""
+        if {"embedding_model", "dimensions"} & set(chosen):
+            await self._opened.embedders.wanted(settings)
+        if "rerank" in chosen and settings.rerank and self._opened.reranking is None:
+            raise InvalidSettings(
+                "rerank needs a reranker: set PINCITE_RERANKER_URL and restart, or leave rerank=false"
+            )
 
     async def remove_knowledge_base(self, who: Principal, kb: str) -> None:
         """Remove a knowledge base with its documents; its running jobs are cancelled.

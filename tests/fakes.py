@@ -79,13 +79,17 @@ class FakeHosted(FakeEmbedder):
 
     def __init__(self, *, name: str = "hosted-fake", dimensions: int = 128, scheme: str = "trigrams") -> None:
         super().__init__(name=name, dimensions=dimensions, scheme=scheme, key=b"hosted")
-        self.views: list[FakeHosted] = []
+        self.taking = 1
 
     async def connect(self) -> "FakeHosted":
         """Be the server's answer."""
         return self
 
+    @property
+    def available(self) -> int:
+        """Return how many servers take requests."""
+        return self.taking
+
     def resized(self, dimensions: int) -> "FakeHosted":
         """Return the same model with fewer dimensions."""
-        self.views.append(FakeHosted(name=self.model.id, dimensions=dimensions, scheme=self.model.scheme))
-        return self.views[-1]
+        return FakeHosted(name=self.model.id, dimensions=dimensions, scheme=self.model.scheme)

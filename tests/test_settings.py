@@ -18,6 +18,14 @@ def test_the_environment_sets_what_is_not_given(monkeypatch: pytest.MonkeyPatch)
     assert settings.allowed_hosts == ("pincite", "pincite.example.com")
 
 
+def test_several_embedding_servers_are_one_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINCITE_EMBEDDING_URL", "http://gpu:8000, https://spare:8443/v1")
+    monkeypatch.setenv("PINCITE_EMBEDDING_KEY", "a-key-that-nobody-may-see")
+    settings = load_settings()
+    assert settings.embedding_url == ("http://gpu:8000", "https://spare:8443/v1")
+    assert "nobody-may-see" not in repr(settings)
+
+
 def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PINCITE_ADMIN_KEY", "")
     assert load_settings().admin_key is None
@@ -49,6 +57,13 @@ def test_the_address_in_citations_is_one_a_reader_can_open(
         ("PINCITE_CATALOG_URL", "no url", "PINCITE_CATALOG_URL"),
         ("PINCITE_ALLOWED_ORIGINS", "https://chat.example.com/path", "PINCITE_ALLOWED_ORIGINS"),
         ("PINCITE_FRAME_ANCESTORS", "*; script-src *", "PINCITE_FRAME_ANCESTORS"),
+        ("PINCITE_EMBEDDING_URL", "gpu:8000", "PINCITE_EMBEDDING_URL: .*http://host:8000"),
+        ("PINCITE_EMBEDDING_URL", "http://gpu:8000,http://user:pw@spare:8000", "PINCITE_EMBEDDING_URL: .*password"),
+        ("PINCITE_EMBEDDING_MODEL", "Qwen/Qwen3-Embedding-4B", "without PINCITE_EMBEDDING_URL"),
+        ("PINCITE_EMBEDDING_KEY", "secret", "PINCITE_EMBEDDING_KEY says nothing without PINCITE_EMBEDDING_URL"),
+        ("PINCITE_EMBEDDING_TOKENIZER", "/nowhere/tokenizer.json", "PINCITE_EMBEDDING_TOKENIZER: .*no such file"),
+        ("PINCITE_RERANKER_KEY", "secret", "without PINCITE_RERANKER_URL"),
+        ("PINCITE_RERANK_TIMEOUT_S", "0", "PINCITE_RERANK_TIMEOUT_S"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from embedding_backend import BackendFailure, PassageText, Vectors
+from embedding_backend import BackendFailure, BackendUnreachable, PassageText, Vectors
 from pincite.access import Principal
 from pincite.errors import BackendError, IndexMismatch, InvalidSettings
 from pincite.settings import KnowledgeBaseSettings, Settings, load_settings
@@ -31,17 +31,19 @@ class Server(FakeHosted):
         self.go.set()
         self.arrived = asyncio.Event()
         self.reachable = True
+        self.refused = 0
 
     async def connect(self) -> "Server":
         if not self.reachable:
-            raise BackendFailure("the embedding server at http://gpu:8000 does not answer; start it")
+            self.refused += 1
+            raise BackendUnreachable("the embedding server at http://gpu:8000 does not answer; start it")
         return self
 
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         self.arrived.set()
         await self.go.wait()
         if not self.reachable:
-            raise BackendFailure("the embedding server at http://gpu:8000 does not answer; start it")
+            raise BackendUnreachable("the embedding server at http://gpu:8000 does not answer; start it")
         return await super().embed_passages(passages)
 
 
@@ -188,6 +190,26 @@ async def test_another_model_is_built_beside_the_old_one_which_answers_meanwhile
     assert await model_of(workspace, "manuals") == ("hosted-fake", 128)
 
 
+async def test_searches_never_stop_while_models_are_changed(workspace: Workspace, file: Path) -> None:
+    await make(workspace, "manuals", file, embedding_model="embedded")
+    changing = True
+
+    async def keep_asking() -> int:
+        asked = 0
+        while changing:
+            assert await found(workspace, "manuals", PUMP) == [PUMP]
+            asked += 1
+        return asked
+
+    asking = [asyncio.create_task(keep_asking()) for _ in range(4)]
+    for _ in range(2):
+        await change(workspace, "manuals", embedding_model="hosted")
+        await change(workspace, "manuals", dimensions=64)
+        await change(workspace, "manuals", embedding_model="embedded", dimensions=None)
+    changing = False
+    assert min(await asyncio.gather(*asking)) > 0
+
+
 async def test_fewer_dimensions_are_built_and_taken_back(workspace: Workspace, server: Server, file: Path) -> None:
     await make(workspace, "manuals", file)
     await change(workspace, "manuals", dimensions=64)
@@ -295,6 +317,10 @@ async def test_a_server_out_of_reach_is_named_and_keeps_no_other_knowledge_base_
         with pytest.raises(BackendError, match="does not answer"):
             await workspace.create_knowledge_base(OWNER, "third")
         assert len(await workspace.knowledge_bases(OWNER)) == 2
+        everywhere = await workspace.search(OWNER, None, PUMP)
+        assert [passage.text for passage in everywhere.passages] == [PUMP]
+        [note] = everywhere.notes
+        assert "“hosted” was not searched: the embedding server at http://gpu:8000 does not answer" in note
         server.reachable = True  # and back again, without a restart
         assert await found(workspace, "hosted", PUMP) == [PUMP]
 
@@ -306,7 +332,7 @@ async def test_an_index_of_a_model_that_is_gone_says_so_and_is_built_anew(
         await make(workspace, "manuals", file)
     other = FakeHosted(name="larger-fake", dimensions=256)
     async with Workspace(settings, embedder=embedded, connect=other.connect) as workspace:
-        with pytest.raises(IndexMismatch, match=r"hosted-fake \(128 dimensions.* larger-fake"):
+        with pytest.raises(IndexMismatch, match=r"hosted-fake \(128 dimensions\) and cannot .* larger-fake"):
             await workspace.search(OWNER, "manuals", PUMP)
         await workspace.add(OWNER, "manuals", [str(file)])
         await settle(workspace, "manuals")
@@ -317,3 +343,59 @@ async def test_an_index_of_a_model_that_is_gone_says_so_and_is_built_anew(
             await workspace.search(OWNER, "manuals", PUMP)
         await change(workspace, "manuals", embedding_model="embedded")
         assert await found(workspace, "manuals", PUMP) == [PUMP]
+
+
+async def test_the_health_names_each_model_in_use_and_what_keeps_it_from_answering(
+    workspace: Workspace, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pincite.service.BETWEEN_CHECKS_S", 0)
+    await workspace.create_knowledge_base(OWNER, "embedded", {"embedding_model": "embedded"})
+    await workspace.create_knowledge_base(OWNER, "small", {"dimensions": 32})
+    workspace.begin_service()
+    while not (health := await workspace.health())["ready"]:
+        await asyncio.sleep(0)
+    assert health["models"] == [
+        {"backend": "hosted", "model": "hosted-fake", "dimensions": 128, "state": "ok"},
+        {"backend": "embedded", "model": "fake", "dimensions": 64, "state": "ok"},
+        {"backend": "hosted", "model": "hosted-fake", "dimensions": 32, "state": "ok"},
+    ]
+    server.taking = 0
+    while (health := await workspace.health())["ready"]:
+        await asyncio.sleep(0)
+    assert "takes requests" in health["model"]
+    server.taking = 1
+    while not (await workspace.health())["ready"]:
+        await asyncio.sleep(0)
+
+
+async def test_the_start_waits_for_the_server_and_says_what_for(
+    workspace: Workspace, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pincite.embedders.BETWEEN_ATTEMPTS_S", 0)
+    server.reachable = False
+    with caplog.at_level("INFO", "pincite"):
+        waiting = asyncio.create_task(workspace.wait_for_embedding())
+        while not server.refused > 2:
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        server.reachable = True
+        await waiting
+    [line] = [record.message for record in caplog.records]
+    assert line.startswith("waiting up to 120 s for the embedding server: the embedding server at http://gpu:8000 does")
+
+
+async def test_the_start_does_not_wait_for_a_key_to_become_right(settings: Settings) -> None:
+    async def refuse() -> FakeHosted:
+        raise BackendFailure("gpu:8000 refuses the key; set PINCITE_EMBEDDING_KEY")
+
+    async with Workspace(settings, embedder=FakeEmbedder(), connect=refuse) as workspace:
+        with pytest.raises(BackendError, match="refuses the key"):
+            await workspace.wait_for_embedding()
+
+
+async def test_the_start_gives_up_with_the_reason(settings: Settings, server: Server) -> None:
+    server.reachable = False
+    hurried = settings.model_copy(update={"embedding_wait_s": 0.1})
+    async with Workspace(hurried, embedder=FakeEmbedder(), connect=server.connect) as workspace:
+        with pytest.raises(BackendError, match=r"gpu:8000 does not answer.*waited 0\.1 s"):
+            await workspace.wait_for_embedding()

@@ -99,6 +99,11 @@ class HostedModel:
         """What the client counts about itself."""
         return self._connection.metrics
 
+    @property
+    def available(self) -> int:
+        """How many servers take requests now."""
+        return self._connection.pool.available
+
     def resized(self, dimensions: int) -> "HostedModel":
         """Return the same model with vectors of another size, over the same connections; closing it closes nothing.
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from embedding_backend.embedder import BackendFailure
+from embedding_backend.embedder import BackendFailure, BackendUnreachable
 from embedding_backend.hosted.config import ServerConfig
 from embedding_backend.hosted.endpoint import TOO_MANY_REQUESTS, Answer, AttemptFailed, Endpoint, jittered
 from embedding_backend.hosted.metrics import ServerMetrics
@@ -39,7 +39,8 @@ class EndpointPool:
         """Admit the endpoints, the first that answers before the rest; one that is away may join later.
 
         Raises:
-            BackendFailure: none can be reached, or one serves something else.
+            BackendUnreachable: none can be reached.
+            BackendFailure: one serves something else, or refuses the key.
         """
         away: list[str] = []
         for endpoint in self.endpoints:
@@ -51,7 +52,7 @@ class EndpointPool:
             else:
                 self._set_up(endpoint, up=True)
         if len(away) == len(self.endpoints):
-            raise BackendFailure("; ".join(away))
+            raise BackendUnreachable("; ".join(away))
         for message in away:
             _log.warning("%s; the other endpoints do its work until it comes back", message)
         self._watchers = [asyncio.create_task(self._watch(endpoint)) for endpoint in self.endpoints]

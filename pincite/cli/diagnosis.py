@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from pincite.workspace import Workspace
 
 
+OUTDATED = (
+    "its index was built with another model, dimensions or chunk size than its settings ask for; it is being built "
+    "anew, or will be when the server starts"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentFinding:
     """Of one document: pages with text, without, and failed; its passages; and what a reader should know."""
@@ -34,6 +40,7 @@ class Finding:
     indexed_passages: int | None
     problem: str | None
     documents: list[DocumentFinding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_broken(self) -> bool:
@@ -49,6 +56,7 @@ class Finding:
         lines = [f"{self.knowledge_base}: {len(self.documents)} documents, {self.passages} passages"]
         if self.problem is not None:
             lines.append(f"  ! {self.problem}")
+        lines += [f"  {note}" for note in self.notes]
         if not self.documents:
             lines.append("  ! it is empty; `pincite add` adds documents")
         for document in self.documents:
@@ -57,8 +65,36 @@ class Finding:
         return lines
 
 
-async def diagnose(settings: Settings, kb: str | None) -> list[Finding]:
-    """Look at one knowledge base or at all, reading the data folder directly, whether a server runs or not.
+@dataclass(frozen=True, slots=True)
+class BackendFinding:
+    """Of one model in use: the `backend` it runs on, and why it cannot be used, if so."""
+
+    backend: str
+    model: str | None
+    dimensions: int | None
+    problem: str | None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it cannot be used."""
+        return self.problem is not None
+
+    def shape(self) -> dict[str, Any]:
+        """Return the finding as JSON-like values."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """Return the finding for a person."""
+        name = "the reranker" if self.backend == "reranker" else f"the {self.backend} embedding model"
+        told = f" {self.model}" if self.model else ""
+        size = f", {self.dimensions} dimensions" if self.dimensions else ""
+        return [f"{name}{told}{size}: {'answers' if self.problem is None else f'! {self.problem}'}"]
+
+
+async def diagnose(settings: Settings, kb: str | None) -> list[Finding | BackendFinding]:
+    """Look at the model servers, and at one knowledge base or at all, whether a server runs on the folder or not.
+
+    The data folder is read directly. Where no model server is configured or asked for, no model is loaded.
 
     Raises:
         UnknownKnowledgeBase: there is none of this name.
@@ -68,13 +104,25 @@ async def diagnose(settings: Settings, kb: str | None) -> list[Finding]:
     who = Principal.system()
     async with Workspace(settings, read_only=True) as workspace:
         chosen = await workspace.knowledge_bases(who) if kb is None else [await workspace.knowledge_base(who, kb)]
-        return [await _examine(workspace, who, found) for found in chosen]
+        hosted = any(found.settings.embedding_model == "hosted" or found.settings.rerank for found in chosen)
+        backends: list[Finding | BackendFinding] = []
+        if hosted or settings.embedding_url or settings.reranker_url:
+            backends += [_backend(known) for known in await workspace.check_backends()]
+        return backends + [await _examine(workspace, who, found) for found in chosen]
+
+
+def _backend(known: dict[str, Any]) -> BackendFinding:
+    problem = None if known["state"] == "ok" else known["state"]
+    return BackendFinding(known["backend"], known.get("model"), known.get("dimensions"), problem)
 
 
 async def _examine(workspace: "Workspace", who: Principal, kb: KnowledgeBase) -> Finding:
     indexed: int | None = None
     problem = None
+    notes = []
     try:
+        if await workspace.is_outdated(who, kb.id):
+            notes.append(OUTDATED)
         indexed = await workspace.indexed_passages(who, kb.id)
     except PinciteError as error:
         problem = error.message
@@ -85,7 +133,7 @@ async def _examine(workspace: "Workspace", who: Principal, kb: KnowledgeBase) ->
                 "a job may be running, otherwise restart the server, which repairs it"
             )
     documents = [_document(record) for record in await workspace.documents(who, kb.id)]
-    return Finding(kb.name, kb.passages, indexed, problem, documents)
+    return Finding(kb.name, kb.passages, indexed, problem, documents, notes)
 
 
 def _document(record: DocumentRecord) -> DocumentFinding:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pincite.access import Principal
 from pincite.data_lock import running_server
-from pincite.errors import DataFolderBusy, UnknownKnowledgeBase
+from pincite.errors import BackendError, DataFolderBusy, UnknownKnowledgeBase
 from pincite.settings import Settings, load_settings
 
 # Time for another command to finish, or for a server that has just started to say where it is.
@@ -146,13 +146,19 @@ class FolderDoor:
             "question": result.question,
             "passages": passages,
             "why": why and {"reason": why.reason, "message": why.message, "best_score": why.best_score},
+            "notes": list(result.notes),
         }
 
     async def change_settings(self, kb: str, changes: Shape) -> Shape:
         changed = await self._workspace.update_knowledge_base(self._who, kb, changes)
         for job in await self._workspace.unfinished_jobs(self._who, changed.id):
-            async for _ in self._workspace.job_events(self._who, job.id):
-                pass  # this process ends with the command; the rebuilding must not
+            # This process ends with the command; the rebuilding must not.
+            ended = [snapshot async for snapshot in self._workspace.job_events(self._who, job.id)][-1]
+            if ended.error is not None:
+                raise BackendError(
+                    f"The settings are kept, but the documents could not be indexed anew ({ended.error['message']}); "
+                    "the older index serves. Set it again to try again."
+                )
         return changed.settings.model_dump(mode="json")
 
     async def remove_document(self, kb: str, document_id: str) -> None:

@@ -40,7 +40,11 @@ def change(
     kb: KB,
     assignments: Annotated[list[str], typer.Argument(metavar="NAME=VALUE…", help="Such as top_k=8.")],
 ) -> int:
-    """Change settings of a knowledge base; a new chunk size indexes its documents anew, searches go on meanwhile."""
+    """Change settings of a knowledge base.
+
+    For another model, dimensions or chunk size its documents are indexed anew; searches go on meanwhile. NAME= takes a
+    setting back to being unset.
+    """
     changes: dict[str, Any] = {}
     for assignment in assignments:
         name, separator, value = assignment.partition("=")

@@ -96,7 +96,6 @@ def _print_answer(answer: dict[str, Any], *, links: bool) -> None:
     if not answer["passages"]:
         why = answer.get("why") or {}
         console.print(Text(why.get("message", "nothing relevant found")), soft_wrap=True)
-        return
     for number, passage in enumerate(answer["passages"], start=1):
         console.print(
             Text.assemble((visible(f"{number}. {passage['document']['title']}"), "bold"), visible(_place(passage))),
@@ -106,6 +105,8 @@ def _print_answer(answer: dict[str, Any], *, links: bool) -> None:
         if links and passage.get("url"):
             console.print(Text(passage["url"], style="dim"), soft_wrap=True)
         console.print()
+    for note in answer["notes"]:
+        console.print(Text(visible(f"Note: {note}")), soft_wrap=True)
 
 
 def _place(passage: dict[str, Any]) -> str:

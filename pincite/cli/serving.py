@@ -67,6 +67,7 @@ async def _serve(settings: "Settings") -> int:
         # The port the listener has, where the system was to choose one.
         bound = settings.model_copy(update={"port": listener.getsockname()[1]})
         async with Workspace(bound) as workspace:
+            await workspace.wait_for_embedding()
             app = create_app(workspace, streamable_http_app(workspace))
             workspace.begin_service()
             await _greet(workspace)

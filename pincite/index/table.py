@@ -69,7 +69,7 @@ class Index:
         else:
             table = await connection.create_table(name, schema=columns)
         built_with = remembered_model(await table.schema())
-        if built_with is None or built_with.identity != model.identity:
+        if built_with != model:
             before = (
                 f"{built_with.id} ({built_with.dimensions} dimensions)" if built_with else "another version of Pincite"
             )

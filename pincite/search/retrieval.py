@@ -14,6 +14,7 @@ from pincite.lexical import question_terms
 from pincite.passage import DocumentReference, NothingFound, Passage, SearchFilter, SearchResult
 from pincite.search.marking import marks
 from pincite.search.ranking import FLOOR, WeightedTerm, cover, evidence, naming, probability, weigh
+from pincite.search.reranking import MOST_RERANKED, Reranking
 
 LONGEST_QUESTION = 8_000
 MOST_PASSAGES = 100
@@ -46,8 +47,12 @@ async def search(
     where: SearchFilter | None = None,
     knowledge_base_id: str = "",
     instruction: str | None = None,
+    reranking: Reranking | None = None,
 ) -> SearchResult:
     """Return the `k` best passages for a question, or why there is none; `instruction` is for the embedder.
+
+    With `reranking` the best candidates are in its order. Their scores stay those of the search, the highest first: a
+    reranker says which passage answers better, on a scale of its own.
 
     Raises EmptyQuestion, QuestionTooLong, InvalidResultCount and BackendError.
     """
@@ -60,10 +65,16 @@ async def search(
     embedded = time.perf_counter()
     terms = weigh(question_terms(question), await index.sample())
     candidates = await _candidates(index, vector, terms, where)
+    found = time.perf_counter()
+    timings = {"embed": (embedded - started) * 1e3}
+    notes: tuple[str, ...] = ()
+    if reranking is not None:
+        candidates, notes = await _reranked(index, candidates, question, reranking)
+        timings["rerank"] = (time.perf_counter() - found) * 1e3
     passages = await _passages(index, candidates, terms, k, knowledge_base_id)
     why = None if passages else await _why(index, candidates, where)
-    timings = {"embed": (embedded - started) * 1e3, "search": (time.perf_counter() - embedded) * 1e3}
-    return SearchResult(question, tuple(passages), why, timings)
+    timings["search"] = (time.perf_counter() - started) * 1e3 - sum(timings.values())
+    return SearchResult(question, tuple(passages), why, notes, timings)
 
 
 def check(question: str, k: int) -> str:
@@ -109,6 +120,27 @@ async def _candidates(
             share = named.get(passage_id.rpartition(":")[0], 0.0)
             candidates.append(_Candidate(passage_id, evidence(index.model, hit.similarity, covered, share), hit))
     return sorted(candidates, key=lambda candidate: (-candidate.fused, candidate.passage_id))
+
+
+async def _reranked(
+    index: Index, candidates: list[_Candidate], question: str, reranking: Reranking
+) -> tuple[list[_Candidate], tuple[str, ...]]:
+    """Return the candidates with the best of the relevant ones in the reranker's order, and its notes."""
+    best = [candidate for candidate in candidates[:MOST_RERANKED] if probability(candidate.fused) >= FLOOR]
+    rows = await index.passages([candidate.passage_id for candidate in best]) if len(best) > 1 else {}
+    best = [candidate for candidate in best if candidate.passage_id in rows]
+    if not best:
+        return candidates, ()
+    texts = [_titled(rows[candidate.passage_id]) for candidate in best]
+    order, notes = await reranking.order(question, texts)
+    ordered = [replace(best[place], fused=candidate.fused) for place, candidate in zip(order, best, strict=True)]
+    moved = {candidate.passage_id for candidate in best}
+    return ordered + [candidate for candidate in candidates if candidate.passage_id not in moved], notes
+
+
+def _titled(row: Mapping[str, Any]) -> str:
+    """Return a passage with what a reader would see above it."""
+    return "\n".join(part for part in (row["title"], row["section"], row["text"]) if part)
 
 
 def _keep_best(best: dict[str, Hit], hits: Sequence[Hit]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pymupdf
@@ -104,10 +105,10 @@ class Served:
 
 
 @asynccontextmanager
-async def serve(folder: Path, embedder: Embedder | None = None) -> AsyncIterator[Served]:
-    """Open an empty workspace in `folder` and put the application in front."""
+async def serve(folder: Path, embedder: Embedder | None = None, **more: Any) -> AsyncIterator[Served]:
+    """Open an empty workspace in `folder`, with `more` settings, and put the application in front."""
     settings = load_settings(
-        data=folder, admin_key=ADMIN_KEY, public_url=BASE, parser_workers=1, max_file_mb=1, max_upload_files=5
+        data=folder, admin_key=ADMIN_KEY, public_url=BASE, parser_workers=1, max_file_mb=1, max_upload_files=5, **more
     )
     async with Workspace(settings, embedder=embedder or FakeEmbedder()) as workspace:
         app = create_app(workspace)

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from embedding_backend import BackendFailure
 from http_server.body_limit import MAX_BODY_BYTES
+from pincite.connection import Connection
 from pincite.errors import Overloaded
 from tests.http_server.sample_workspace import Served
 
@@ -123,7 +124,7 @@ def with_backends_away(request: Trigger) -> Trigger:
     async def send(served: Served, own: dict[str, str]) -> httpx.Response:
         embedders = served.workspace._opened.embedders
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(embedders, "_connect", away)
+            patch.setattr(embedders, "_connection", Connection(away))
             patch.setattr(embedders._embedded, "embed_queries", away)
             return await request(served, own)
 

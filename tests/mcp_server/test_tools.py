@@ -42,6 +42,17 @@ async def test_every_tool_says_that_it_only_reads(server: MCPServer[Any]) -> Non
         assert tool.output_schema is not None
 
 
+async def test_search_tells_what_could_not_be_done(server: MCPServer[Any], library: Library) -> None:
+    catalog = library.workspace._opened.catalog
+    contracts = await library.workspace.knowledge_base(OWNER, "contracts")
+    catalog.update_settings(contracts.id, contracts.settings.changed({"rerank": True}))
+    async with Client(server) as client:
+        found = structured(await client.call_tool("search", {"query": NOTICE, "knowledge_base": "contracts"}))
+    catalog.update_settings(contracts.id, contracts.settings)
+    [note] = found["notes"]
+    assert "no reranker is configured" in note
+
+
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_search_finds_the_passage_with_its_page(server: MCPServer[Any], library: Library, mode: str) -> None:
     async with Client(server, mode=mode) as client:
