@@ -89,7 +89,7 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
         reranker = Connection(connect_reranker)
         stack.push_async_callback(reranker.close)
         reranking = Reranking(reranker.get, settings.rerank_timeout_s)
-    generations = Generations(settings.index_location, embedders)
+    generations = Generations(settings.index_location, embedders, read_only=read_only)
     stack.push_async_callback(generations.close)
     pool = ParserPool(settings.parser_workers, _parse_limits(settings))
     stack.push_async_callback(pool.close)

@@ -9,12 +9,15 @@ from pincite.errors import UnknownKnowledgeBase
 from pincite.index import Index
 from pincite.records import KnowledgeBase
 
+MOVED = "The knowledge base was rebuilt or removed a moment ago; try again."
+
 
 class Generations:
     """Index tables opened at first use, each with the model it was built with, and shared by everyone after."""
 
-    def __init__(self, uri: str, embedders: Embedders) -> None:
+    def __init__(self, uri: str, embedders: Embedders, *, read_only: bool) -> None:
         self._uri = uri
+        self._read_only = read_only
         self._embedders = embedders
         self._open: dict[str, Index] = {}
         self._users: dict[str, int] = {}
@@ -26,7 +29,7 @@ class Generations:
     async def use(self, kb: KnowledgeBase) -> AsyncIterator[Index]:
         """Yield the index of a knowledge base's table, which stays open at least until the end of the block.
 
-        A table that is not there yet is made for the model that the settings ask for.
+        A table that is not there yet is made for the model that the settings ask for, unless this process only reads.
 
         Raises:
             IndexMismatch: it was built with a model that is not configured any more.
@@ -64,7 +67,7 @@ class Generations:
     @asynccontextmanager
     async def _held(self, table: str) -> AsyncIterator[None]:
         if table in self._dropped:
-            raise UnknownKnowledgeBase("The knowledge base was rebuilt or removed a moment ago; try again.")
+            raise UnknownKnowledgeBase(MOVED)
         self._users[table] = self._users.get(table, 0) + 1
         try:
             yield
@@ -85,6 +88,8 @@ class Generations:
         if kb.table not in self._open:
             # Asked before the lock is taken: a server that does not answer must not keep other tables closed.
             built_with = await Index.built_with(self._uri, kb.table)
+            if built_with is None and self._read_only:
+                raise UnknownKnowledgeBase(MOVED)
             embedder = await (self._embedders.of(built_with) if built_with else self._embedders.wanted(kb.settings))
             async with self._opening:
                 if kb.table not in self._open:

@@ -10,7 +10,7 @@ import pytest
 
 from embedding_backend import BackendFailure, BackendUnreachable, PassageText, Vectors
 from pincite.access import Principal
-from pincite.errors import BackendError, IndexMismatch, InvalidSettings
+from pincite.errors import BackendError, IndexMismatch, InvalidSettings, UnknownKnowledgeBase
 from pincite.settings import KnowledgeBaseSettings, Settings, load_settings
 from pincite.workspace import Workspace
 from tests.fakes import FakeEmbedder, FakeHosted
@@ -208,6 +208,20 @@ async def test_searches_never_stop_while_models_are_changed(workspace: Workspace
         await change(workspace, "manuals", embedding_model="embedded", dimensions=None)
     changing = False
     assert min(await asyncio.gather(*asking)) > 0
+
+
+async def test_a_reader_makes_no_table_of_one_that_was_just_replaced(
+    workspace: Workspace, settings: Settings, embedded: FakeEmbedder, server: Server, file: Path
+) -> None:
+    await make(workspace, "manuals", file)
+    async with Workspace(settings, embedder=embedded, connect=server.connect, read_only=True) as beside:
+        stale = await beside.knowledge_base(OWNER, "manuals")
+        await change(workspace, "manuals", dimensions=64)
+        with pytest.raises(UnknownKnowledgeBase, match="a moment ago"):
+            async with beside._opened.generations.use(stale):
+                pass
+        assert await found(beside, "manuals", PUMP) == [PUMP]
+    assert len(list((settings.data / "index").iterdir())) == 1
 
 
 async def test_fewer_dimensions_are_built_and_taken_back(workspace: Workspace, server: Server, file: Path) -> None:

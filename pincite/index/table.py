@@ -89,12 +89,18 @@ class Index:
 
     @staticmethod
     async def built_with(uri: str, name: str) -> EmbeddingModel | None:
-        """Return the model a table was built with; None where there is no table, or one of another layout."""
+        """Return the model a table was built with, None where there is none; raises IndexMismatch for an old one."""
         with await lancedb.connect_async(uri) as connection:
             if name not in (await connection.list_tables()).tables:
                 return None
             with await connection.open_table(name) as table:
-                return remembered_model(await table.schema())
+                model = remembered_model(await table.schema())
+        if model is None:
+            raise IndexMismatch(
+                f"the index {name} was made by another version of Pincite; index the documents anew: adding to the "
+                "knowledge base or a restart of the server does it"
+            )
+        return model
 
     @staticmethod
     async def drop(uri: str, name: str) -> None:

@@ -44,6 +44,13 @@ class Server:
 @contextmanager
 def serve(data: Path) -> Iterator[Server]:
     """Run a server on a data folder and a free port for the time of the block."""
+    with started(data) as process:
+        yield Server(process, data)
+
+
+@contextmanager
+def started(data: Path, *, stderr: int | None = None) -> Iterator["subprocess.Popen[str]"]:
+    """Run the process of a server for the time of the block, whether it serves yet or not."""
     environment = os.environ | {
         "PINCITE_DATA": str(data),
         "PINCITE_PORT": "0",
@@ -52,9 +59,11 @@ def serve(data: Path) -> Iterator[Server]:
         "PYTHONUNBUFFERED": "1",
     }
     command = [sys.executable, "-m", "tests.cli.fake_model", "serve"]
-    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True
+    ) as process:
         try:
-            yield Server(process, data)
+            yield process
         finally:
             process.terminate()
             process.communicate(timeout=60)

@@ -1,11 +1,13 @@
 """The commands with an embedding server: it is used, and what is wrong with it is told in words."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import LEAVE, Pincite
+from tests.cli.server_process import Server, started
 from tests.embedding_backend.embedding_server import DIMENSIONS, MODEL, ServerProcess, server_process
 
 
@@ -51,6 +53,21 @@ def test_the_doctor_says_what_is_wrong_with_the_servers(
     monkeypatch.delenv("PINCITE_EMBEDDING_URL")
     unset = pincite_command("doctor", "manuals")
     assert "PINCITE_EMBEDDING_URL" in unset.out
+
+
+def test_the_server_starts_when_its_embedding_server_does(backend: ServerProcess, data: Path) -> None:
+    backend.kill()
+    with started(data, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        waiting = next(line for line in process.stderr if "waiting up to 120 s" in line)
+        assert f"nothing listens at {backend.name}" in waiting
+        backend.start()
+        running = Server(process, data)
+        with running.client() as http:
+            while (ready := http.get("/readyz")).status_code == 503:
+                assert process.poll() is None
+        model = {"backend": "hosted", "model": MODEL, "dimensions": DIMENSIONS, "state": "ok"}
+        assert ready.json()["models"] == [model]
 
 
 def test_the_server_does_not_start_without_its_embedding_server(
