@@ -12,6 +12,9 @@ PROBE = "The library opens at nine."
 # Four-bit weights and the original agree to 0.97 and better; other weights or another pooling do not.
 _SAME_MODEL = 0.9
 _LARGEST_DIMENSIONS = 65_536
+# A server that hangs must not keep the others waiting; the first text of a fresh one may take it some seconds.
+_LISTING_S = 10.0
+_PROBING_S = 30.0
 
 
 async def served_model(endpoint: Endpoint, name: str | None) -> wire.ServedModel:
@@ -21,7 +24,7 @@ async def served_model(endpoint: Endpoint, name: str | None) -> wire.ServedModel
         AttemptFailed: the endpoint cannot be reached or is not ready.
         BackendFailure: it refuses the key, is no such server or does not serve the model.
     """
-    answer = await endpoint.request("GET", "/v1/models")
+    answer = await endpoint.request("GET", "/v1/models", limit_s=_LISTING_S)
     return wire.chosen(wire.served_models(answer), name, endpoint.name)
 
 
@@ -91,7 +94,7 @@ class EmbeddingAdmission:
     async def _probed(self, endpoint: Endpoint, model: str) -> wire.Embedded:
         body = wire.embedding_request(model, [PROBE], None)
         limit = wire.embedding_answer_bytes(1, _LARGEST_DIMENSIONS)
-        answer = await endpoint.request("POST", "/v1/embeddings", body, max_bytes=limit)
+        answer = await endpoint.request("POST", "/v1/embeddings", body, limit_s=_PROBING_S, max_bytes=limit)
         wire.refuse_key(answer)
         if answer.status >= 400:
             raise BackendFailure(

@@ -98,3 +98,9 @@ class HostedConfig(ServerConfig):
 def template_for(*names: str) -> str:
     """Return how the model of this name (or one of these, of which one may be a path) takes a question."""
     return QWEN3_TEMPLATE if any("qwen3-embedding" in name.lower() for name in names) else BARE_TEMPLATE
+
+
+def around(template: str, instruction: str) -> tuple[str, str]:
+    """Return what a template puts before and behind a question."""
+    before, after = template.split("{query}")
+    return before.replace("{instruction}", instruction), after.replace("{instruction}", instruction)

@@ -19,7 +19,8 @@ from embedding_backend.hosted.metrics import ServerMetrics
 
 TOO_MANY_REQUESTS = 429
 # Answers that another try may turn into a better one.
-_PASSING = frozenset({TOO_MANY_REQUESTS, 500, 502, 503, 504})
+PASSING = frozenset({TOO_MANY_REQUESTS, 500, 502, 503, 504})
+FIRST_BACKOFF_S = 0.1
 _CONNECTIONS = 128
 # Shorter than the 5 s after which vLLM closes an idle connection, or a request would now and then meet the closing.
 _KEEP_ALIVE_S = 2.0
@@ -145,7 +146,7 @@ class Endpoint:
             unreachable = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             problem = connection_problem(self.name, error)
             raise AttemptFailed("connection", problem, unreachable=unreachable) from error
-        if response.status_code in _PASSING:
+        if response.status_code in PASSING:
             raise AttemptFailed(
                 str(response.status_code),
                 f"{self.name} answered {response.status_code} to {path}",

@@ -12,7 +12,7 @@ from embedding_backend.embedder import BackendFailure, EmbeddingModel, PassageTe
 from embedding_backend.hosted.admission import PROBE, EmbeddingAdmission
 from embedding_backend.hosted.coalescing import Coalescer
 from embedding_backend.hosted.concurrency import gathered
-from embedding_backend.hosted.config import SMALLEST_DIMENSIONS, HostedConfig, template_for
+from embedding_backend.hosted.config import SMALLEST_DIMENSIONS, HostedConfig, around, template_for
 from embedding_backend.hosted.embedding import EmbeddingRequests, cut
 from embedding_backend.hosted.least_recent import LeastRecentCache
 from embedding_backend.hosted.metrics import EmbeddingMetrics
@@ -140,9 +140,8 @@ class HostedModel:
     async def embed_queries(self, questions: Sequence[str], instruction: str | None = None) -> Vectors:
         """Return one vector per question, sent in the model's query template; `instruction` is for this call."""
         began = time.perf_counter()
-        before, after = self._connection.template.split("{query}")
-        task = self._connection.config.instruction if instruction is None else instruction
-        before, after = before.replace("{instruction}", task), after.replace("{instruction}", task)
+        default = self._connection.config.instruction
+        before, after = around(self._connection.template, default if instruction is None else instruction)
         texts = [Text(question, before, after) for question in questions]
         cache = self._connection.cache
         known = {text: vector for text in texts if (vector := cache.get((self._dimensions, text))) is not None}
@@ -244,7 +243,7 @@ async def _connected(
     cutter = Cutter(counter, longest)
     requests = EmbeddingRequests(pool, counter, model.id, native, special_tokens, metrics)
     template = config.query_template or template_for(model.id, model.root)
-    before, after = template.replace("{instruction}", config.instruction).split("{query}")
+    before, after = around(template, config.instruction)
     # An endpoint that joins later may read less, which only makes more parts of a text.
     max_tokens = longest()
     unrelated = []

@@ -7,10 +7,16 @@ from contextlib import suppress
 
 from embedding_backend.embedder import BackendFailure, BackendUnreachable
 from embedding_backend.hosted.config import ServerConfig
-from embedding_backend.hosted.endpoint import TOO_MANY_REQUESTS, Answer, AttemptFailed, Endpoint, jittered
+from embedding_backend.hosted.endpoint import (
+    FIRST_BACKOFF_S,
+    TOO_MANY_REQUESTS,
+    Answer,
+    AttemptFailed,
+    Endpoint,
+    jittered,
+)
 from embedding_backend.hosted.metrics import ServerMetrics
 
-_FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
 # A busy server may miss one health check; one that misses two is taken for gone.
 _MISSED_CHECKS = 2
@@ -121,7 +127,7 @@ class EndpointPool:
 
     async def _back_off(self, failures: int, deadline: float, failure: AttemptFailed | None) -> None:
         now = asyncio.get_running_loop().time()
-        pause_s = jittered(min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (failures - 1)))
+        pause_s = jittered(min(_LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (failures - 1)))
         if now + pause_s >= deadline:
             raise BackendFailure(f"{failure}; no time is left for another attempt") from failure
         await asyncio.sleep(pause_s)
@@ -148,7 +154,9 @@ class EndpointPool:
                 missed += 1
                 if missed >= _MISSED_CHECKS:
                     self._take_down(endpoint)
-                    endpoint.abandon()
+                    # Without another to take them over, its requests are better left to a server that may only be busy.
+                    if self.available:
+                        endpoint.abandon()
                 continue
             missed = 0
             if not endpoint.up and await self._readmitted(endpoint):
@@ -157,7 +165,7 @@ class EndpointPool:
 
     def _pause_s(self, missed: int) -> float:
         interval_s = self._config.health_interval_s
-        return min(interval_s, jittered(_FIRST_BACKOFF_S * 2 ** min(missed, 10))) if missed else interval_s
+        return min(interval_s, jittered(FIRST_BACKOFF_S * 2 ** min(missed, 10))) if missed else interval_s
 
     async def _readmitted(self, endpoint: Endpoint) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,14 +13,16 @@ from tokenizers import Tokenizer
 
 from embedding_backend.embedder import BackendFailure
 from embedding_backend.hosted.config import ServerConfig
-from embedding_backend.hosted.endpoint import Endpoint, bearer, connection_problem
+from embedding_backend.hosted.endpoint import FIRST_BACKOFF_S, PASSING, Endpoint, bearer, connection_problem, jittered
 from embedding_backend.hosted.least_recent import LeastRecentCache
 from embedding_backend.hosted.wire import encoded
 
-# Texts whose length the server is asked for at once, and lengths remembered (a digest and a number each).
+# Texts whose length the server is asked for at once, lengths remembered (a digest and a number each), and rounds of the
+# endpoints before it is given up (about three seconds).
 _AT_ONCE = 8
 _REMEMBERED = 100_000
-_ROUNDS = 2
+_ROUNDS = 6
+_JSON = {"Content-Type": "application/json"}
 
 
 class TokenCounter(Protocol):
@@ -99,24 +102,24 @@ class ServerTokenizer:
         return length
 
     def _asked(self, body: bytes) -> int:
-        problems: list[str] = []
-        for _ in range(_ROUNDS):
+        problem = ""
+        for tries in range(_ROUNDS):
             for endpoint in sorted(self._endpoints, key=lambda endpoint: not endpoint.up):
                 try:
                     response = self._client.post(f"{endpoint.address}/tokenize", content=body, headers=_JSON)
                 except httpx.HTTPError as error:
-                    problems.append(connection_problem(endpoint.name, error))
+                    problem = connection_problem(endpoint.name, error)
                     continue
                 if response.status_code == httpx.codes.OK:
                     return _count(response, endpoint.name)
-                problems.append(f"{endpoint.name} answered {response.status_code} to /tokenize")
-        raise BackendFailure(
-            f"tokens cannot be counted: {problems[-1]}; where the server has no /tokenize, "
-            "name the model's tokenizer.json in the settings"
-        )
-
-
-_JSON = {"Content-Type": "application/json"}
+                problem = f"{endpoint.name} answered {response.status_code} to /tokenize"
+                if response.status_code not in PASSING:
+                    raise BackendFailure(
+                        f"tokens cannot be counted: {problem}; where a server has no /tokenize, "
+                        "name the model's tokenizer.json in the settings"
+                    )
+            time.sleep(jittered(FIRST_BACKOFF_S * 2**tries))
+        raise BackendFailure(f"tokens cannot be counted: {problem}")
 
 
 def _count(response: httpx.Response, name: str) -> int:

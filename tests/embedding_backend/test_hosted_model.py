@@ -61,6 +61,20 @@ async def test_another_model_gets_its_question_bare_unless_told_otherwise(templa
     assert server.texts == [sent]
 
 
+async def test_braces_in_an_instruction_or_a_question_are_sent_as_they_are() -> None:
+    server = EmbeddingServer()
+    async with connected(server) as model:
+        await model.embed_queries(["what is {instruction}?"], instruction="explain {query}")
+    assert server.texts == ["Instruct: explain {query}\nQuery:what is {instruction}?"]
+
+
+async def test_half_a_character_is_sent_as_a_question_mark() -> None:
+    server = EmbeddingServer()
+    async with connected(server) as model:
+        await model.embed_passages([passage("half \ud83d a character")])
+    assert server.texts == ["half ? a character"]
+
+
 async def test_questions_asked_at_once_share_requests() -> None:
     server = EmbeddingServer()
     async with connected(server) as model:
