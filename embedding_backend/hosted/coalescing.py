@@ -32,16 +32,27 @@ class _Waiting:
 
 
 class Coalescer:
-    """Collects pieces into requests of at most `most_tokens` and `most_texts`; `servers` says how many there are."""
+    """Collects pieces into requests of at most `most_tokens` and `most_texts`; `servers` says how many there are.
+
+    `hold_s` is how long a piece waits while enough requests are under way: a few milliseconds where a server reads
+    several requests together, without end where it reads one after the other.
+    """
 
     def __init__(
-        self, read: Read, servers: Callable[[], int], most_tokens: int, most_texts: int, metrics: EmbeddingMetrics
+        self,
+        read: Read,
+        servers: Callable[[], int],
+        most_tokens: int,
+        most_texts: int,
+        metrics: EmbeddingMetrics,
+        hold_s: float = _LONGEST_HOLD_S,
     ) -> None:
         self._read = read
         self._servers = servers
         self._most_tokens = most_tokens
         self._most_texts = most_texts
         self._metrics = metrics
+        self._hold_s = hold_s
         self._waiting: deque[_Waiting] = deque()
         self._flush_at: asyncio.Handle | None = None
         self._under_way: set[asyncio.Task[None]] = set()
@@ -70,8 +81,8 @@ class Coalescer:
         while self._waiting and len(self._under_way) < _MOST_UNDER_WAY * servers:
             held_s = now - self._waiting[0].since
             full = len(self._waiting) >= self._most_texts
-            if len(self._under_way) >= _UNDER_WAY * servers and not full and held_s < _LONGEST_HOLD_S:
-                self._schedule(_LONGEST_HOLD_S - held_s)
+            if len(self._under_way) >= _UNDER_WAY * servers and not full and held_s < self._hold_s:
+                self._schedule(self._hold_s - held_s)
                 return
             if batch := self._taken(now):
                 task = asyncio.create_task(self._send(batch))

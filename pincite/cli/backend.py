@@ -210,6 +210,7 @@ async def _serve_embedded(host: str, port: int, api_key: str | None) -> int:
     import uvicorn
 
     from embedding_backend import EmbeddedModel
+    from embedding_backend.coalesced import Coalesced
     from embedding_backend.launch import refuse_taken_port, url_of
     from embedding_backend.openai_api import create_app
 
@@ -225,7 +226,7 @@ async def _serve_embedded(host: str, port: int, api_key: str | None) -> int:
 
     refuse_taken_port(host, port)
     _status("there is no card here: loading the embedded model")
-    app = create_app(EmbeddedModel(), api_key)
+    app = create_app(Coalesced(EmbeddedModel()), api_key)
     server = Server(uvicorn.Config(app, host, port, log_config=None, access_log=False, server_header=False))
     stopped = _stop_signal()
     serving = asyncio.create_task(server.serve())
