@@ -1,16 +1,20 @@
 """From question to cited passages, on a real LanceDB index; the model is a fake where it is not the subject."""
 
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from embedding_backend import Vectors
 from pincite.chunking import Chunk, chunk
-from pincite.document import Document, Page, Section, Words
+from pincite.document import Box, Document, Page, Section, Words
 from pincite.errors import BackendError, EmptyQuestion, IndexMismatch, InvalidResultCount, QuestionTooLong
-from pincite.index import Index
+from pincite.index import GRAPH_ERROR, CitedPassage, Hit, Index, RowsMoved, View, Window
+from pincite.lexical import Sample, lexical_form, question_terms
 from pincite.passage import DocumentReference, SearchFilter
 from pincite.search import search
 from tests.fakes import FakeEmbedder
@@ -226,3 +230,84 @@ async def test_sections_are_cited(index: Index, embedder: FakeEmbedder) -> None:
     )
     (passage,) = (await search(index, embedder, "liability fees", k=1)).passages
     assert passage.section == "7 Liability"
+
+
+def test_a_passage_reads_the_same_as_it_was_written() -> None:
+    boxes = tuple(
+        Box(page, *np.random.default_rng(page).uniform(0, 900, 4).astype(np.float32).tolist()) for page in (1, 2)
+    )
+    cited = CitedPassage(
+        DocumentReference("d", 'A "title"', "folder/d"), 3, 10, 20, "第一条 \u2028\x00", "1 › 2", "\n", (1, 2), (0, 15),
+        ("i", None), boxes,
+    )  # fmt: skip
+    assert CitedPassage.from_json(cited.to_json()) == cited
+
+
+async def test_words_beyond_the_memory_s_share_are_read_from_the_table(
+    index: Index, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in [("contract", LIABILITY), ("house", PARKING), ("zh", NOTICE)]:
+        await add(index, embedder, name, plain(text))
+    question = "Where do visitors park?"
+    kept = await search(index, embedder, question)
+    monkeypatch.setattr("pincite.index.rows._MOST_WORDS_BYTES", 0)
+    await add(index, embedder, "late", plain(PAYMENT))
+    await index.remove_document("house")
+    await add(index, embedder, "house", plain(PARKING))
+    read = await search(index, embedder, question)
+    assert read.passages[0] == kept.passages[0]
+
+
+async def test_rows_that_move_or_leave_during_a_search_are_found_where_they_are(
+    index: Index, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("contract", "other"):
+        await add(index, embedder, name, plain(f"{LIABILITY}\n\n{PAYMENT}"))
+    measured, changes = View.measured, iter([index.maintain(), index.remove_document("contract")])
+
+    async def change_then_measure(view: View, windows: Sequence[Window], question: Vectors) -> list[Hit]:
+        if change := next(changes, None):
+            await change
+        return await measured(view, windows, question)
+
+    monkeypatch.setattr(View, "measured", change_then_measure)
+    found = await search(index, embedder, "liability of the supplier", k=5)
+    assert {passage.document.id for passage in found.passages} == {"other"}
+
+
+async def test_a_view_says_that_the_index_has_grown(index: Index, embedder: FakeEmbedder) -> None:
+    await add(index, embedder, "house", plain(PARKING))
+    (question,) = await embedder.embed_queries([PARKING])
+    view = await index.view()
+    await add(index, embedder, "contract", plain(LIABILITY))
+    assert view.windows_of("house:0")
+    with pytest.raises(RowsMoved):
+        await view.nearest(question, 10)
+    grown = await index.view()
+    assert {hit.window.passage_id for hit in await grown.nearest(question, 10)} == {"house:0", "contract:0"}
+    assert await index.view() is grown
+
+
+async def test_what_the_graph_rounds_is_within_its_error(
+    index: Index, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        await add(index, embedder, f"d{number}", plain(f"Machine {number} is serviced by team {number * 7}. {PARKING}"))
+    monkeypatch.setattr("pincite.index.table._BRUTE_FORCE_ROWS", 20)
+    await index.maintain()
+    view = await index.view()
+    (question,) = await embedder.embed_queries(["Which team services machine 7?"])
+    near = await view.nearest(question, 20)
+    exact = {hit.window: hit.similarity for hit in await view.measured([hit.window for hit in near], question)}
+    assert all(abs(hit.similarity - exact[hit.window]) < GRAPH_ERROR for hit in near)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.text(alphabet="ab AB9年月日の一-", max_size=40), max_size=6), st.text("ab AB9年月日の一", max_size=12)
+)
+def test_a_sample_counts_the_texts_that_hold_a_term(texts: list[str], question: str) -> None:
+    forms = [lexical_form(text) for text in texts]
+    sample = Sample(forms)
+    for term in question_terms(question):
+        assert sample.frequency(term) == sum(term.needle in form for form in forms)

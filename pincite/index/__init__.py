@@ -1,5 +1,8 @@
 """The passages of a knowledge base, in LanceDB."""
 
-from pincite.index.table import Hit, Index
+from pincite.index.cited_passage import CitedPassage
+from pincite.index.rows import Window
+from pincite.index.table import Index
+from pincite.index.view import GRAPH_ERROR, Hit, RowsMoved, View
 
-__all__ = ["Hit", "Index"]
+__all__ = ["GRAPH_ERROR", "CitedPassage", "Hit", "Index", "RowsMoved", "View", "Window"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embedding_backend import EmbeddingModel
-from pincite.lexical import Term
+from pincite.lexical import Sample, Term
 
 # Full cover is worth this many spreads of similarity.
 COVER_WEIGHT = 4.0
@@ -36,15 +36,11 @@ class WeightedTerm:
     weight: float
 
 
-def weigh(terms: Sequence[Term], sample: Sequence[str]) -> list[WeightedTerm]:
+def weigh(terms: Sequence[Term], sample: Sample) -> list[WeightedTerm]:
     """Return the terms with their inverse document frequency, estimated on a sample of passages."""
-    size = max(1, len(sample))
+    size = max(1, sample.size)
     highest = math.log(1 + size / 0.5)
-    weighted = []
-    for term in terms:
-        frequency = sum(term.needle in lexical for lexical in sample)
-        weighted.append(WeightedTerm(term, math.log(1 + size / (frequency + 0.5)) / highest))
-    return weighted
+    return [WeightedTerm(term, math.log(1 + size / (sample.frequency(term) + 0.5)) / highest) for term in terms]
 
 
 def cover(terms: Sequence[WeightedTerm], lexical: str) -> float:

@@ -1,17 +1,16 @@
 """A question to cited passages: by meaning and by words, fused, neighbours joined, the evidence marked."""
 
 import asyncio
+import heapq
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from embedding_backend import BackendFailure, Embedder, Vectors
-from pincite.document import Box
 from pincite.errors import BackendError, EmptyQuestion, InvalidResultCount, QuestionTooLong
-from pincite.index import Hit, Index
+from pincite.index import GRAPH_ERROR, CitedPassage, Hit, Index, RowsMoved, View, Window
 from pincite.lexical import question_terms
-from pincite.passage import DocumentReference, NothingFound, Passage, SearchFilter, SearchResult
+from pincite.passage import NothingFound, Passage, SearchFilter, SearchResult
 from pincite.search.marking import marks
 from pincite.search.ranking import FLOOR, WeightedTerm, cover, evidence, naming, probability, weigh
 from pincite.search.reranking import MOST_RERANKED, Reranking
@@ -27,6 +26,8 @@ _MEANT = 0.1
 _NEAREST_WITHIN = 100
 # Neighbours are joined up to this many: more would be a page, not a passage.
 _MOST_JOINED = 3
+# A search is repeated where the rows it found were moved or deleted before it read them.
+_ATTEMPTS = 5
 # Words sent to the full-text index; a pasted page is searched by its rarest words.
 _MOST_TERMS = 64
 
@@ -35,7 +36,7 @@ _MOST_TERMS = 64
 class _Candidate:
     passage_id: str
     fused: float
-    best: Hit
+    best: Window
 
 
 async def search(
@@ -63,15 +64,25 @@ async def search(
     except BackendFailure as failure:
         raise BackendError(str(failure)) from failure
     embedded = time.perf_counter()
-    terms = weigh(question_terms(question), await index.sample())
-    candidates = await _candidates(index, vector, terms, where)
-    found = time.perf_counter()
-    timings = {"embed": (embedded - started) * 1e3}
-    notes: tuple[str, ...] = ()
-    if reranking is not None:
-        candidates, notes = await _reranked(index, candidates, question, reranking)
-        timings["rerank"] = (time.perf_counter() - found) * 1e3
-    passages = await _passages(index, candidates, terms, k, knowledge_base_id)
+    for _ in range(_ATTEMPTS):
+        try:
+            view = await index.view()
+            terms = weigh(question_terms(question), view.sample)
+            # Enough of them that k remain when neighbours are joined.
+            wanted = max(k * (_MOST_JOINED + 1), MOST_RERANKED if reranking else 0)
+            candidates = await _candidates(view, vector, terms, where, wanted)
+            found = time.perf_counter()
+            timings = {"embed": (embedded - started) * 1e3}
+            notes: tuple[str, ...] = ()
+            if reranking is not None:
+                candidates, notes = await _reranked(view, candidates, question, reranking)
+                timings["rerank"] = (time.perf_counter() - found) * 1e3
+            passages = await _passages(view, candidates, terms, k, knowledge_base_id)
+            break
+        except RowsMoved:
+            continue
+    else:
+        raise BackendError("the knowledge base changes faster than it can be searched; ask again in a moment")
     why = None if passages else await _why(index, candidates, where)
     timings["search"] = (time.perf_counter() - started) * 1e3 - sum(timings.values())
     return SearchResult(question, tuple(passages), why, notes, timings)
@@ -93,43 +104,54 @@ def check(question: str, k: int) -> str:
 
 
 async def _candidates(
-    index: Index, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None
+    view: View, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None, wanted: int
 ) -> list[_Candidate]:
-    """Return what either side found, with all the evidence, best first."""
+    """Return at least the `wanted` best of what either side found, with all the evidence, best first."""
     words = " ".join(w.term.needle for w in sorted(terms, key=lambda w: -w.weight)[:_MOST_TERMS])
     near, with_words, called = await asyncio.gather(
-        index.nearest(vector, _NEAREST_WINDOWS, where),
-        index.with_words(words, _WITH_WORDS, where),
-        index.called(words, _CALLED, where),
+        view.nearest(vector, _NEAREST_WINDOWS, where),
+        view.with_words(words, _WITH_WORDS, where),
+        view.called(words, _CALLED, where),
     )
-    best: dict[str, Hit] = {}
-    _keep_best(best, near)
-    if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
-        _keep_best(best, await index.windows_of(by_words_only, vector))
     named = {document_id: naming(terms, name) for document_id, name in called.items()}
     if meant := tuple(document_id for document_id, share in named.items() if share >= _MEANT):
         within = replace(where or SearchFilter(), document_ids=meant)
-        _keep_best(best, await index.nearest(vector, _NEAREST_WITHIN, within))
-    if not best:
-        return []
-    lexical = await index.lexical_forms(list(best))
-    candidates = []
-    for passage_id, hit in best.items():
-        if passage_id in lexical:
-            covered = cover(terms, lexical[passage_id])
-            share = named.get(passage_id.rpartition(":")[0], 0.0)
-            candidates.append(_Candidate(passage_id, evidence(index.model, hit.similarity, covered, share), hit))
+        near += await view.nearest(vector, _NEAREST_WITHIN, within)
+    hits: dict[str, list[Hit]] = {passage_id: [] for passage_id in with_words}
+    for hit in near:
+        hits.setdefault(hit.window.passage_id, []).append(hit)
+    covered = {p: cover(terms, lexical) for p, lexical in (await view.lexical_forms(list(hits))).items()}
+
+    def fused(passage_id: str, similarity: float) -> float:
+        share = named.get(passage_id.rpartition(":")[0], 0.0)
+        return evidence(view.model, similarity, covered[passage_id], share)
+
+    # Of what was found by its vector, only what can be among the best is measured exactly.
+    best = {p: max(hit.similarity for hit in hits[p]) for p in covered if hits[p]}
+    least = heapq.nlargest(wanted, (fused(p, similarity - GRAPH_ERROR) for p, similarity in best.items()))
+    windows: list[Window] = []
+    for passage_id in covered:
+        if passage_id not in best:
+            windows += view.windows_of(passage_id)
+        elif len(least) < wanted or fused(passage_id, best[passage_id] + GRAPH_ERROR) >= least[-1]:
+            nearest = best[passage_id] - 2 * GRAPH_ERROR
+            windows += [hit.window for hit in hits[passage_id] if hit.similarity >= nearest]
+    exact: dict[str, Hit] = {}
+    for hit in await view.measured(windows, vector):
+        before = exact.get(hit.window.passage_id)
+        if before is None or hit.similarity > before.similarity:
+            exact[hit.window.passage_id] = hit
+    candidates = [_Candidate(p, fused(p, hit.similarity), hit.window) for p, hit in exact.items()]
     return sorted(candidates, key=lambda candidate: (-candidate.fused, candidate.passage_id))
 
 
 async def _reranked(
-    index: Index, candidates: list[_Candidate], question: str, reranking: Reranking
+    view: View, candidates: list[_Candidate], question: str, reranking: Reranking
 ) -> tuple[list[_Candidate], tuple[str, ...]]:
     """Return the candidates with the best of the relevant ones in the reranker's order, and its notes."""
     best = [candidate for candidate in candidates[:MOST_RERANKED] if probability(candidate.fused) >= FLOOR]
-    rows = await index.passages([candidate.passage_id for candidate in best]) if len(best) > 1 else {}
-    best = [candidate for candidate in best if candidate.passage_id in rows]
-    if not best:
+    rows = await view.passages([candidate.passage_id for candidate in best]) if len(best) > 1 else {}
+    if not rows:
         return candidates, ()
     texts = [_titled(rows[candidate.passage_id]) for candidate in best]
     order, notes = await reranking.order(question, texts)
@@ -138,32 +160,24 @@ async def _reranked(
     return ordered + [candidate for candidate in candidates if candidate.passage_id not in moved], notes
 
 
-def _titled(row: Mapping[str, Any]) -> str:
+def _titled(passage: CitedPassage) -> str:
     """Return a passage with what a reader would see above it."""
-    return "\n".join(part for part in (row["title"], row["section"], row["text"]) if part)
-
-
-def _keep_best(best: dict[str, Hit], hits: Sequence[Hit]) -> None:
-    for hit in hits:
-        if hit.passage_id not in best or hit.similarity > best[hit.passage_id].similarity:
-            best[hit.passage_id] = hit
+    return "\n".join(part for part in (passage.document.title, passage.section, passage.text) if part)
 
 
 async def _passages(
-    index: Index, candidates: Sequence[_Candidate], terms: Sequence[WeightedTerm], k: int, knowledge_base_id: str
+    view: View, candidates: Sequence[_Candidate], terms: Sequence[WeightedTerm], k: int, knowledge_base_id: str
 ) -> list[Passage]:
     relevant = [candidate for candidate in candidates if probability(candidate.fused) >= FLOOR]
-    # Enough of them that k remain when neighbours are joined.
     relevant = relevant[: k * (_MOST_JOINED + 1)]
     if not relevant:
         return []
-    rows = await index.passages([candidate.passage_id for candidate in relevant])
-    present = [candidate for candidate in relevant if candidate.passage_id in rows]
-    return [_passage(group, rows, terms, knowledge_base_id) for group in _join_neighbours(present, rows, k)]
+    rows = await view.passages([candidate.passage_id for candidate in relevant])
+    return [_passage(group, rows, terms, knowledge_base_id) for group in _join_neighbours(relevant, rows, k)]
 
 
 def _join_neighbours(
-    candidates: Sequence[_Candidate], rows: Mapping[str, dict[str, Any]], k: int
+    candidates: Sequence[_Candidate], rows: Mapping[str, CitedPassage], k: int
 ) -> list[list[_Candidate]]:
     """Return up to `k` groups, best first; a candidate next to a group on the same page joins it and takes no place."""
     groups: list[list[_Candidate]] = []
@@ -183,9 +197,9 @@ def _join_neighbours(
     return groups
 
 
-def _page_at(row: Mapping[str, Any], offset: int) -> int | None:
+def _page_at(passage: CitedPassage, offset: int) -> int | None:
     """Return the page on which a place of the document's text stands, None for a format without pages."""
-    pages = [number for number, start in zip(row["pages"], row["page_starts"], strict=True) if start <= offset]
+    pages = [number for number, start in zip(passage.pages, passage.page_starts, strict=True) if start <= offset]
     return pages[-1] if pages else None
 
 
@@ -195,39 +209,34 @@ def _place(candidate: _Candidate) -> tuple[str, int]:
 
 
 def _passage(
-    group: list[_Candidate], rows: Mapping[str, dict[str, Any]], terms: Sequence[WeightedTerm], knowledge_base_id: str
+    group: list[_Candidate], rows: Mapping[str, CitedPassage], terms: Sequence[WeightedTerm], knowledge_base_id: str
 ) -> Passage:
     """Return the passage of a group: its members' texts with the white space between them, cited where it is best."""
     best = group[0]
     members = [rows[member.passage_id] for member in sorted(group, key=_place)]
     first, last = members[0], members[-1]
-    text = "".join(member["text"] + member["gap"] for member in members[:-1]) + last["text"]
-    labels = {n: label for member in members for n, label in zip(member["pages"], member["page_labels"], strict=True)}
-    window = (best.best.start - first["start"], best.best.end - first["start"])
+    text = "".join(member.text + member.gap for member in members[:-1]) + last.text
+    labels = {n: label for member in members for n, label in zip(member.pages, member.page_labels, strict=True)}
+    window = (best.best.start - first.start, best.best.end - first.start)
     marked = marks(text, terms, window)
-    evidence_at = first["start"] + next(mark.start for mark in marked if mark.kind == "sentence")
+    evidence_at = first.start + next(mark.start for mark in marked if mark.kind == "sentence")
     page = next((p for p in (_page_at(member, evidence_at) for member in reversed(members)) if p is not None), None)
-    boxes = [Box(int(b[0]), *b[1:]) for member in members for b in _fives(member["boxes"])]
     return Passage(
         id=best.passage_id,
         knowledge_base_id=knowledge_base_id,
-        document=DocumentReference(first["document_id"], first["title"], first["path"]),
-        ordinal=first["ordinal"],
-        start=first["start"],
-        end=last["end"],
+        document=first.document,
+        ordinal=first.ordinal,
+        start=first.start,
+        end=last.end,
         text=text,
-        section=rows[best.passage_id]["section"],
+        section=rows[best.passage_id].section,
         page=page,
         page_label=labels[page] if page is not None else None,
         pages=tuple(sorted(labels)),
-        boxes=tuple(boxes),
+        boxes=tuple(box for member in members for box in member.boxes),
         marks=marked,
         score=probability(best.fused),
     )
-
-
-def _fives(numbers: Sequence[float]) -> list[tuple[float, float, float, float, float]]:
-    return list(zip(*[iter(numbers)] * 5, strict=True))
 
 
 async def _why(index: Index, candidates: Sequence[_Candidate], where: SearchFilter | None) -> NothingFound:

@@ -1,0 +1,50 @@
+"""A passage with all that its citation says, as it stands in one column of the index."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pincite.document import Box
+from pincite.passage import DocumentReference
+
+
+@dataclass(frozen=True, slots=True)
+class CitedPassage:
+    """A passage of a document: `text` is `document.text[start:end]`.
+
+    `gap` is the white space between this passage and the next, so that neighbours can be joined verbatim. `pages`,
+    `page_starts` (where each begins in the document's text) and `page_labels` go together; `boxes` are in float32.
+    """
+
+    document: DocumentReference
+    ordinal: int
+    start: int
+    end: int
+    text: str
+    section: str
+    gap: str
+    pages: tuple[int, ...]
+    page_starts: tuple[int, ...]
+    page_labels: tuple[str | None, ...]
+    boxes: tuple[Box, ...]
+
+    def to_json(self) -> str:
+        """Return it as JSON that `from_json` reads."""
+        fields = asdict(self)
+        # The shortest decimals that are the same number in float32.
+        numbers = np.array([number for box in self.boxes for number in box], np.float32)
+        fields["boxes"] = [float(number) for number in numbers.astype(str)]
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, written: str) -> "CitedPassage":
+        """Return what `to_json` wrote."""
+        fields: dict[str, Any] = json.loads(written)
+        boxes = np.array(fields["boxes"], np.float32).reshape(-1, 5).tolist()
+        fields["boxes"] = tuple(Box(int(page), *sides) for page, *sides in boxes)
+        fields["document"] = DocumentReference(**fields["document"])
+        for name in ("pages", "page_starts", "page_labels"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields)
