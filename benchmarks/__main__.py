@@ -2,6 +2,7 @@
 
 python -m benchmarks quality [--data ../shared/data] [--only realdocs,contracts]
 python -m benchmarks speed   [--passages 50000]
+python -m benchmarks backend
 """
 
 import argparse
@@ -32,12 +33,19 @@ def main() -> None:
     quick = commands.add_parser("speed", help="what parsing, indexing and searching cost")
     quick.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     quick.add_argument("--passages", type=int, default=50_000)
+    commands.add_parser(
+        "backend", help="questions to vectors: the client with a real vLLM, the embedded model's server"
+    )
     arguments = parser.parse_args()
     TABLES.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="pincite-benchmark-"))
     try:
         if arguments.command == "quality":
             asyncio.run(_quality(arguments.data, arguments.only.split(","), work))
+        elif arguments.command == "backend":
+            from benchmarks import backend
+
+            (TABLES / "backend.md").write_text(asyncio.run(backend.measure()), encoding="utf-8")
         else:
             table = asyncio.run(speed.measure(arguments.data, arguments.passages, work))
             (TABLES / "speed.md").write_text(table, encoding="utf-8")

@@ -81,6 +81,17 @@ def test_a_larger_card_never_gets_a_smaller_model(smaller: float, more: float) -
     assert SIZES.index(second.model.id) >= SIZES.index(first.model.id)
 
 
+@pytest.mark.parametrize("page", ["choosing-a-model.md", "choosing-a-model.zh.md"])
+def test_the_docs_say_what_the_plan_says(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) GiB \| (\S+) \| ([^|]+) \| (\S+) \| ([\d,]+) ", text, re.MULTILINE)
+    assert len(rows) == 8
+    for gib, model, precision, context, tokens in rows:
+        made = plan(cards(int(gib)))
+        assert made.model.id == f"Qwen/{model}"
+        assert (made.precision.name, f"{made.context:,}", f"{made.memory.kv_tokens:,}") == (precision, context, tokens)
+
+
 def test_several_cards_hold_a_copy_each_while_one_can_hold_the_model() -> None:
     made = plan(cards(12, 2))
     assert (made.tensor_parallel, made.data_parallel) == (1, 2)

@@ -1,0 +1,261 @@
+"""How fast questions become vectors: through the client against a real vLLM, and through the embedded model's server.
+
+All figures of a table come from one run on one machine whose cores the server, the client and whatever else runs there
+share, so that only their ratios mean something elsewhere. Rounds alternate, and the median is kept.
+"""
+
+import asyncio
+import base64
+import os
+import random
+import signal
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from benchmarks.report import machine
+from embedding_backend import EmbeddedModel
+from embedding_backend.hosted import HostedConfig, HostedModel
+from tests.real.vllm.servers import MINILM, Served, free_port, serving
+
+_AT_ONCE = 32
+_QUESTIONS = 512
+_ROUNDS = 3
+_LONE = 200
+_BATCHES = (32, 64, 128)
+_BATCHES_AT_ONCE = 4
+_EMBEDDED = "pincite-embedded-1"
+_SENTENCES = (
+    "Which clause of the lease says how many days of notice a tenant gives before moving out?",
+    "How often must the oil in the hydraulic pump of the milling machine be changed?",
+    "Who approves travel expenses above two thousand euros for a visit to a customer?",
+    "What does the warranty cover after the first year of service, and who pays for parts?",
+)
+_WORDS = " ".join(_SENTENCES).lower().replace("?", "").replace(",", "").split()
+
+Ask = Callable[[str], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Questions a second, and what they cost: seconds of the server's cores and of the client's, per 1,000."""
+
+    name: str
+    a_second: float
+    server_cpu_s: float
+    client_cpu_s: float
+
+
+async def measure() -> str:
+    """Return the page: needs the environment of `scripts/test-real vllm`, named by PINCITE_TEST_VLLM."""
+    environment = Path(os.environ["PINCITE_TEST_VLLM"])
+    folder = next((environment / "lib").glob("python3*")) / "site-packages" / MINILM
+    async with serving(environment, folder, "minilm") as served:
+        hosted = await _hosted(served)
+    embedded = await _embedded()
+    return "\n".join(
+        [
+            "# What the embedding backend's client and server cost",
+            "",
+            f"Written by `scripts/bench backend` on {machine()}. Server, client and other work share the",
+            "cores: compare the ratios, and CPU seconds before wall time. No graphics card was at hand.",
+            "",
+            *hosted,
+            *embedded,
+        ]
+    )
+
+
+async def _hosted(served: Served) -> list[str]:
+    questions = _questions()
+    config = HostedConfig(
+        endpoints=(served.url,), tokenizer=served.folder / "tokenizer.json", cached_queries=0, query_budget_s=120
+    )
+    model = await HostedModel.connect(config)
+    limits = httpx.Limits(max_connections=_AT_ONCE)
+    async with httpx.AsyncClient(base_url=served.url, trust_env=False, timeout=120, limits=limits) as http:
+
+        async def plain(texts: Sequence[str]) -> None:
+            body = {"model": served.name, "input": list(texts), "encoding_format": "base64"}
+            answer = (await http.post("/v1/embeddings", json=body)).raise_for_status()
+            for item in answer.json()["data"]:
+                np.frombuffer(base64.b64decode(item["embedding"]), "<f4")
+
+        async def in_batches(size: int) -> None:
+            batches = [questions[first : first + size] for first in range(0, len(questions), size)]
+            await _by_workers(batches, plain, _BATCHES_AT_ONCE)
+
+        ways: dict[str, Callable[[], Awaitable[None]]] = {
+            f"the server's own rate, batches of {size}, {_BATCHES_AT_ONCE} at once": lambda size=size: in_batches(size)  # type: ignore[misc]
+            for size in _BATCHES
+        }
+        ways[f"{_AT_ONCE} callers, one question each, through the client"] = lambda: _by_workers(
+            questions, lambda question: model.embed_queries([question]), _AT_ONCE
+        )
+        ways[f"{_AT_ONCE} callers, one question each, a request each"] = lambda: _by_workers(
+            questions, lambda question: plain([question]), _AT_ONCE
+        )
+        rates = await _alternating(ways, served.pid, len(questions))
+        lone = await _lone(
+            {
+                "through the client": lambda question: model.embed_queries([question]),
+                "a plain request": lambda question: plain([question]),
+            }
+        )
+    await model.close()
+    best = max(rates[: len(_BATCHES)], key=lambda rate: rate.a_second)
+    client, single = rates[len(_BATCHES) :]
+    added = [lone["through the client"][place] - lone["a plain request"][place] for place in (0, 1)]
+    return [
+        "## A real vLLM (all-MiniLM-L6-v2, on the processor)",
+        "",
+        *_table(rates),
+        "",
+        f"Through the client: **{client.a_second / best.a_second:.2f}** of the server's best rate, and "
+        f"**{client.a_second / single.a_second:.1f} times** as many as with a request for each question.",
+        "",
+        f"A lone question ({_LONE}, alternating with plain requests): "
+        + "; ".join(f"{name} {p50:.1f} ms median, {p95:.1f} ms 95 %" for name, (p50, p95) in lone.items())
+        + f"; added by the client {added[0]:+.1f} and {added[1]:+.1f} ms.",
+        "",
+    ]
+
+
+async def _embedded() -> list[str]:
+    questions = _questions()[: _QUESTIONS // 2]
+    model = EmbeddedModel()
+    await model.embed_queries(questions[:1])
+    async with _backend_up() as (url, pid), httpx.AsyncClient(base_url=url, trust_env=False, timeout=120) as http:
+
+        async def ask(texts: Sequence[str]) -> None:
+            body = {"model": _EMBEDDED, "input": list(texts), "input_type": "query", "encoding_format": "base64"}
+            (await http.post("/v1/embeddings", json=body)).raise_for_status()
+
+        async def in_batches(embed: Callable[[Sequence[str]], Awaitable[object]]) -> None:
+            for first in range(0, len(questions), _AT_ONCE):
+                await embed(questions[first : first + _AT_ONCE])
+
+        ways: dict[str, Callable[[], Awaitable[None]]] = {
+            f"the model alone, batches of {_AT_ONCE}": lambda: in_batches(model.embed_queries),
+            f"{_AT_ONCE} callers, one question each": lambda: _by_workers(
+                questions, lambda question: ask([question]), _AT_ONCE
+            ),
+            f"one caller, {_AT_ONCE} questions a request": lambda: in_batches(ask),
+            "one caller, one question at a time": lambda: _by_workers(questions, lambda question: ask([question]), 1),
+        }
+        alone, *rates = await _alternating(ways, pid, len(questions))
+    await model.close()
+    together = rates[0]
+    # The model alone runs in the measuring process, where there is nothing else to do.
+    alone = Rate(alone.name, alone.a_second, alone.client_cpu_s, 0.0)
+    return [
+        "## The embedded model's server",
+        "",
+        *_table([alone, *rates]),
+        "",
+        f"{_AT_ONCE} callers get **{together.a_second / alone.a_second:.2f}** of the rate that the model has alone in "
+        f"batches of {_AT_ONCE}; the cores also carry HTTP and the measuring client. By the server's CPU seconds the "
+        f"ratio is {alone.server_cpu_s / together.server_cpu_s:.2f}.",
+        "",
+    ]
+
+
+def _questions() -> list[str]:
+    chance = random.Random(20)
+    return [" ".join(chance.sample(_WORDS, 12)) for _ in range(_QUESTIONS)]
+
+
+async def _by_workers(work: Sequence[object], do: Callable[..., Awaitable[object]], workers: int) -> None:
+    pending: Iterator[object] = iter(work)
+
+    async def one() -> None:
+        for item in pending:
+            await do(item)
+
+    await asyncio.gather(*(one() for _ in range(workers)))
+
+
+async def _alternating(ways: dict[str, Callable[[], Awaitable[None]]], server: int, count: int) -> list[Rate]:
+    measured: dict[str, list[Rate]] = {name: [] for name in ways}
+    for number in range(_ROUNDS + 1):
+        for name, way in ways.items():
+            server_cpu, client_cpu, wall = _group_cpu_s(server), time.process_time(), time.perf_counter()
+            await way()
+            spent = _group_cpu_s(server) - server_cpu, time.process_time() - client_cpu
+            if number:  # the first round warms up
+                measured[name].append(_rate(name, count, wall, *spent))
+            print(f"  {name}: {count / (time.perf_counter() - wall):.0f}/s", file=sys.stderr, flush=True)
+    return [_median(name, rates) for name, rates in measured.items()]
+
+
+def _rate(name: str, count: int, began: float, server_cpu_s: float, client_cpu_s: float) -> Rate:
+    per_thousand = 1000 / count
+    seconds = time.perf_counter() - began
+    return Rate(name, count / seconds, server_cpu_s * per_thousand, client_cpu_s * per_thousand)
+
+
+def _median(name: str, rates: Sequence[Rate]) -> Rate:
+    middle = statistics.median
+    return Rate(
+        name,
+        middle(rate.a_second for rate in rates),
+        middle(rate.server_cpu_s for rate in rates),
+        middle(rate.client_cpu_s for rate in rates),
+    )
+
+
+async def _lone(ways: dict[str, Ask]) -> dict[str, tuple[float, float]]:
+    """Return the median and the 95th percentile of the milliseconds of one question at a time."""
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    for question in _questions()[:_LONE]:
+        for name, ask in ways.items():
+            began = time.perf_counter()
+            await ask(question)
+            took[name].append((time.perf_counter() - began) * 1e3)
+    return {name: (statistics.median(ms), float(np.percentile(ms, 95))) for name, ms in took.items()}
+
+
+def _table(rates: Sequence[Rate]) -> list[str]:
+    return [
+        "| | questions a second | server, CPU s per 1,000 | client, CPU s per 1,000 |",
+        "|---|---|---|---|",
+        *(f"| {r.name} | {r.a_second:.0f} | {r.server_cpu_s:.1f} | {r.client_cpu_s:.1f} |" for r in rates),
+    ]
+
+
+@asynccontextmanager
+async def _backend_up() -> AsyncIterator[tuple[str, int]]:
+    """Run `pincite backend up` with the embedded model, and yield its address and process."""
+    port = free_port()
+    arguments = ("-m", "pincite.cli", "backend", "up", "--gpus", "0", "--port", str(port))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stderr=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    assert process.stderr is not None
+    try:
+        while b"serves http" not in (line := await process.stderr.readline()):
+            assert line, "it ended before it served"
+        yield f"http://127.0.0.1:{port}", process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+
+
+def _group_cpu_s(leader: int) -> float:
+    """Return the seconds of the cores that a group of processes has used."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if int(fields[2]) == leader:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
