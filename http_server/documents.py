@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
 from http_server.problems import documented
-from http_server.shapes import Document, DocumentPage, DocumentText, Incoming, Job, Text
+from http_server.shapes import Document, DocumentPage, DocumentText, Incoming, Job, Occurrences, Text
 from http_server.uploads import UploadLimits, receive_files
 from http_server.workspace_access import Caller, ServedWorkspace
 from pincite import records
@@ -24,6 +24,7 @@ from pincite.errors import (
 )
 
 MAX_TEXT = 100_000
+MAX_OCCURRENCES = 200
 PICTURE_SCALES = (0.5, 4.0)
 
 router = APIRouter(prefix="/api", tags=["documents"])
@@ -116,6 +117,22 @@ async def read_text(
     start = min(start, len(text))
     end = max(start, min(len(text) if end is None else end, start + MAX_TEXT, len(text)))
     return DocumentText(document_id=document_id, start=start, end=end, total=len(text), text=text[start:end])
+
+
+@router.get(
+    "/documents/{document_id}/occurrences", responses=documented(InvalidRequest, NotAuthenticated, UnknownDocument)
+)
+async def find_text(
+    document_id: str,
+    caller: Caller,
+    workspace: ServedWorkspace,
+    text: Annotated[str, Query(description="Exact words, case as written; where a line ends, white space may differ.")],
+    skip: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_OCCURRENCES)] = 20,
+) -> Occurrences:
+    """Find where exact words stand in a document, with page and boxes."""
+    found = await workspace.find(caller, document_id, text, skip=skip, limit=limit)
+    return Occurrences.of(document_id, found)
 
 
 @router.get(

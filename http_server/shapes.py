@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pincite import records
+from pincite import finding, records
 from pincite.passage import SearchFilter, SearchResult, citation
 from pincite.settings import KnowledgeBaseSettings
 
@@ -155,6 +155,8 @@ class CitedDocument(BaseModel):
 class BoxOnPage(BaseModel):
     """A line of the passage on its page, in PDF points with the origin top left."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     page: int
     x0: float
     y0: float
@@ -245,6 +247,35 @@ class DocumentPage(BaseModel):
     words: list[tuple[int, int, float, float, float, float]] = Field(
         description="start, end (offsets into the document's text), x0, y0, x1, y1 in PDF points."
     )
+
+
+class Occurrence(BaseModel):
+    """One place of a text; `document.text[start:end] == text`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    start: int
+    end: int
+    text: str
+    context: str = Field(description="With some characters around it.")
+    section: str
+    page: int | None = Field(description="1-based physical page on which it begins.")
+    page_label: str | None
+    pages: list[int]
+    boxes: list[BoxOnPage]
+
+
+class Occurrences(BaseModel):
+    """Places of a text in the order of the document."""
+
+    document_id: str
+    total: int = Field(description="Those of the whole document.")
+    occurrences: list[Occurrence]
+
+    @staticmethod
+    def of(document_id: str, found: finding.Occurrences) -> "Occurrences":
+        places = [Occurrence.model_validate(place) for place in found.found]
+        return Occurrences(document_id=document_id, total=found.total, occurrences=places)
 
 
 class Alive(BaseModel):

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
+from pincite.document import Box
 from pincite.parsing.worker import ParserPool
 
 CACHE_BYTES = 32 * 1024 * 1024
 
-Key = tuple[str, int, float]
+# Far more lines than a page has; the parser's protocol bounds what a request may carry.
+MAX_MARKS = 400
+
+Key = tuple[str, int, float, tuple[Box, ...]]
 
 
 class PageImages:
@@ -20,20 +25,21 @@ class PageImages:
         self._kept: OrderedDict[Key, bytes] = OrderedDict()
         self._drawing: dict[Key, asyncio.Task[bytes]] = {}
 
-    async def png(self, original: Path, sha256: str, number: int, scale: float) -> bytes:
-        """Return the PNG of the page with the 1-based `number`, `scale` pixels a point.
+    async def png(self, original: Path, sha256: str, number: int, scale: float, marks: Sequence[Box] = ()) -> bytes:
+        """Return the PNG of the page with the 1-based `number`, `scale` pixels a point, with `marks` highlighted.
 
         Raises:
             UnknownPage: the document has no such page.
             DocumentError: it cannot be drawn.
         """
-        key = (sha256, number, scale)
+        drawn = tuple(marks[:MAX_MARKS])
+        key = (sha256, number, scale, drawn)
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
             return kept
         task = self._drawing.get(key)
         if task is None:
-            task = self._drawing[key] = asyncio.create_task(self._pool.render_page(original, number, scale))
+            task = self._drawing[key] = asyncio.create_task(self._pool.render_page(original, number, scale, drawn))
             task.add_done_callback(lambda done: self._finish(key, done))
         # One reader may leave while another waits for the same page.
         return await asyncio.shield(task)

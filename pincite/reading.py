@@ -1,13 +1,14 @@
 """The use cases that only read: searching, documents, pages, jobs, keys. Each takes who asks, and checks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from pincite.access import Principal
 from pincite.assembly import Parts
+from pincite.document import Box
 from pincite.document_codec import StoredDocument, open_stored
 from pincite.errors import (
     UnknownDocument,
@@ -16,6 +17,7 @@ from pincite.errors import (
     UnknownPage,
 )
 from pincite.federated_search import search_knowledge_bases
+from pincite.finding import Occurrences, find
 from pincite.keyring import Keyring
 from pincite.passage import Passage, SearchFilter, SearchResult
 from pincite.records import SERVED, DocumentRecord, Job, KnowledgeBase
@@ -159,8 +161,22 @@ class Reading:
         record = await self._served(who, document_id)
         return await asyncio.to_thread(open_stored, self._opened.store.parsed(record.parsed))
 
-    async def page_image(self, who: Principal, document_id: str, number: int, scale: float) -> bytes:
-        """Return the PNG of the page with the 1-based `number`, `scale` pixels a point.
+    async def find(
+        self, who: Principal, document_id: str, wanted: str, *, skip: int = 0, limit: int = 100
+    ) -> Occurrences:
+        """Find where an exact text stands in a document: at most `limit` places, without the first `skip`.
+
+        Raises:
+            UnknownDocument: there is none, it may not be read, or it could not be indexed.
+            InvalidRequest: nothing is wanted, or too much.
+        """
+        with await self.stored(who, document_id) as stored:
+            return await asyncio.to_thread(find, stored, wanted, skip=skip, limit=limit)
+
+    async def page_image(
+        self, who: Principal, document_id: str, number: int, scale: float, marks: Sequence[Box] = ()
+    ) -> bytes:
+        """Return the PNG of the page with the 1-based `number`, `scale` pixels a point, its `marks` highlighted.
 
         Raises:
             UnknownPage: the document has no such page, or is of a format without pictures of pages.
@@ -169,7 +185,7 @@ class Reading:
         if record.media_type not in DRAWABLE or not 1 <= number <= record.pages:
             raise UnknownPage(f"The document has no picture of page {number}; read its text instead.")
         original = await asyncio.to_thread(self._opened.store.original, record.sha256)
-        return await self._opened.images.png(original, record.sha256, number, scale)
+        return await self._opened.images.png(original, record.sha256, number, scale, marks)
 
     async def original(self, who: Principal, document_id: str) -> Path:
         """Return where the file lies as it was received.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pincite.document import Document
+from pincite.document import Box, Document
 from pincite.document_codec import decode
 from pincite.errors import (
     CorruptDocument,
@@ -82,13 +82,15 @@ class ParserPool:
         payload = await self._run(request, data, name, self.limits.timeout_s)
         return await asyncio.to_thread(decode, payload)
 
-    async def render_page(self, path: Path, number: int, scale: float) -> bytes:
-        """Return the PNG of the displayed page with the 1-based `number`, `scale` 1 being 72 dpi.
+    async def render_page(self, path: Path, number: int, scale: float, marks: Sequence[Box] = ()) -> bytes:
+        """Return the PNG of the displayed page with the 1-based `number`, `scale` 1 being 72 dpi, `marks` highlighted.
 
         Raises UnknownPage, DocumentError.
         """
         limit_s = self.limits.render_timeout_s
+        corners = [[round(side, 2) for side in box[1:]] for box in marks]
         request = {"task": "render", "name": f"page {number}", "cpu_s": limit_s, "number": number, "scale": scale}
+        request["marks"] = corners
         return await self._run(request, path, f"page {number}", limit_s)
 
     async def close(self) -> None:

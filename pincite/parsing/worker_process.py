@@ -2,9 +2,9 @@
 
 A frame is four bytes (the length of a JSON header), the header, and `header["size"]` bytes of payload.
 Requests: `{"task": "parse", "name", "path"|null, "cpu_s", "size"}` with the document as payload, or
-`{"task": "render", "path", "number", "scale", …}`. Replies: `{"ok": true, "resident_bytes", "size"}` with Arrow IPC
-bytes or a PNG as payload, or `{"ok": false, "code", "message", "detail"}`. Nothing is pickled: a document that takes
-the parser over still runs no code in the parent.
+`{"task": "render", "path", "number", "scale", "marks", …}`. Replies: `{"ok": true, "resident_bytes", "size"}` with
+Arrow IPC bytes or a PNG as payload, or `{"ok": false, "code", "message", "detail"}`. Nothing is pickled: a document
+that takes the parser over still runs no code in the parent.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def _do(request: dict[str, Any], payload: bytes) -> bytes:
     if request["task"] == "render":
         from pincite.parsing.pdf_render import render_page
 
-        return render_page(data, request["number"], request["scale"])
+        return render_page(data, request["number"], request["scale"], request["marks"])
     from pincite.document_codec import encode
     from pincite.parsing import parse
 

@@ -86,6 +86,7 @@ BASE_PATH = "/api/knowledge-bases/{kb}"
 DOCUMENTS = "/api/knowledge-bases/{kb}/documents"
 DOCUMENT = "/api/knowledge-bases/{kb}/documents/{document_id}"
 TEXT = "/api/documents/{document_id}/text"
+OCCURRENCES = "/api/documents/{document_id}/occurrences"
 PAGE = "/api/documents/{document_id}/pages/{number}"
 IMAGE = "/api/documents/{document_id}/pages/{number}/image"
 JOB = "/api/jobs/{job_id}"
@@ -162,6 +163,8 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("delete", DOCUMENT, "unknown_knowledge_base"): ask("delete", DOCUMENT, {"kb": "nobody"}),
     ("get", TEXT, "invalid_request"): ask("get", TEXT, params={"start": -1}),
     ("get", TEXT, "unknown_document"): ask("get", TEXT, NOBODY),
+    ("get", OCCURRENCES, "invalid_request"): ask("get", OCCURRENCES, params={"text": " "}),
+    ("get", OCCURRENCES, "unknown_document"): ask("get", OCCURRENCES, NOBODY, params={"text": "notice"}),
     ("get", PAGE, "invalid_request"): ask("get", PAGE, {"number": "two"}),
     ("get", PAGE, "unknown_document"): ask("get", PAGE, NOBODY),
     ("get", PAGE, "unknown_page"): ask("get", PAGE, {"number": "99"}),

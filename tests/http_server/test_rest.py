@@ -80,6 +80,20 @@ async def test_a_page_has_its_label_its_size_and_its_words(library: Served) -> N
     assert words == page["text"].split()
 
 
+async def test_exact_words_are_found_with_their_page_and_boxes(library: Served) -> None:
+    address = f"/api/documents/{(await library.document_ids('library'))['contract.pdf']}"
+    asked = {"text": "ninety days of written notice"}
+    found = (await library.http.get(f"{address}/occurrences", params=asked)).json()
+    [place] = found["occurrences"]
+    text = (await library.http.get(f"{address}/text", params={"start": place["start"], "end": place["end"]})).json()
+    assert found["total"] == 1
+    assert text["text"] == place["text"]
+    assert " ".join(place["text"].split()) == asked["text"]
+    assert (place["page"], place["page_label"], place["pages"]) == (2, "1", [2])
+    assert [box["page"] for box in place["boxes"]] == [2]
+    assert (await library.http.get(f"{address}/occurrences", params=asked | {"skip": 1})).json()["occurrences"] == []
+
+
 async def test_a_passage_of_a_format_without_pages_names_no_page(library: Served) -> None:
     asked = {"knowledge_base": "library", "question": "Change the oil every 400 hours of operation", "k": 1}
     (passage,) = (await library.http.post("/api/search", json=asked)).json()["passages"]
@@ -239,6 +253,7 @@ async def test_the_key_decides_what_exists(library: Served) -> None:
         "/api/knowledge-bases/library",
         "/api/knowledge-bases/library/documents",
         f"{address}/text",
+        f"{address}/occurrences?text=notice",
         f"{address}/pages/1",
         f"{address}/pages/1/image",
         f"{address}/original",
