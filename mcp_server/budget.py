@@ -6,12 +6,13 @@ import json
 from typing import ClassVar
 
 from pincite.errors import InvalidRequest
+from pincite.sentences import sentences
 
-# What one result may cost the model that reads it. Clients warn or cut well above that (Claude Code at 10,000 tokens),
-# and a model that needs more asks again with the cursor.
-TOKEN_BUDGET = 4_000
 FIRST_WIDE_CHARACTER = "\u2e80"  # from the CJK radicals on, a character is about a token
 NARROW_CHARACTERS_PER_TOKEN = 3.2  # English prose has about 4, addresses, numbers and JSON have fewer
+# How far back from the limit the end of a sentence is looked for, and how far beyond it one is read to know its end.
+SENTENCE_WINDOW = 2_000
+BEYOND = 400
 
 
 class InvalidCursor(InvalidRequest):
@@ -25,13 +26,18 @@ def estimated_tokens(text: str) -> int:
 
 
 def head(text: str, tokens: int) -> str:
-    """Return the longest beginning of `text` that is within `tokens`, cut behind a space or line where one is near."""
-    if estimated_tokens(text) <= tokens:
+    """Return the longest beginning of `text` within `tokens` that ends with a sentence, or at least with a word."""
+    possible = text[: int(tokens * NARROW_CHARACTERS_PER_TOKEN) + 4]
+    if len(possible) == len(text) and estimated_tokens(text) <= tokens:
         return text
-    low, high = 0, len(text)
+    low, high = 0, len(possible)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if estimated_tokens(text[:middle]) <= tokens else (low, middle - 1)
+    begin = max(low - SENTENCE_WINDOW, 0)
+    starts = [start for start, _ in sentences(text, begin, low + BEYOND) if begin < start <= low]
+    if starts:  # up to where the next sentence starts, so that the pieces of a text are all of it
+        return text[: starts[-1]]
     gap = max(text.rfind(" ", 0, low), text.rfind("\n", 0, low))
     return text[: gap + 1] if gap > low - 200 and gap > 0 else text[:low]
 

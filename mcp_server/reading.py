@@ -1,20 +1,20 @@
-"""Reading what was found: one passage by the id that `search` gave it, or a document from its beginning."""
+"""Reading what was found: a passage by the id that `search` gave it, a document from its beginning, or one page."""
 
 import asyncio
 import hashlib
 import re
-from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_server.budget import TOKEN_BUDGET, head, make_cursor, open_cursor
-from mcp_server.results import FetchOutput
+from mcp_server.budget import head, make_cursor, open_cursor
+from mcp_server.results import BoxOnPage, FetchOutput, PageOutput
 from pincite.access import Principal
-from pincite.document import Page
 from pincite.document_codec import StoredDocument
-from pincite.errors import UnknownDocument
+from pincite.errors import UnknownDocument, UnknownPage
+from pincite.finding import pages_between
 from pincite.passage import DocumentReference, Passage
 from pincite.positions import boxes
+from pincite.records import DocumentRecord
 from pincite.sections import main_section, section_path
 from pincite.workspace import Workspace
 
@@ -42,7 +42,9 @@ def passage_id(passage: Passage) -> str:
     return f"{passage.document.id}:{passage.start}-{passage.end}:{page}{_seal(passage.text)}"
 
 
-async def fetch(workspace: Workspace, who: Principal, wanted_id: str, cursor: str | None) -> FetchOutput:
+async def fetch(
+    workspace: Workspace, who: Principal, wanted_id: str, *, cursor: str | None, budget: int
+) -> FetchOutput:
     """Return the text of a passage or, within the token budget, of a document.
 
     Raises:
@@ -53,24 +55,10 @@ async def fetch(workspace: Workspace, who: Principal, wanted_id: str, cursor: st
     begin = open_cursor(cursor, wanted_id)
     record = await workspace.document(who, wanted.document_id)
     with await workspace.stored(who, wanted.document_id) as stored:
-        read = await asyncio.to_thread(_read, stored, wanted, begin)
-    passage = Passage(
-        id=wanted_id,
-        knowledge_base_id=record.knowledge_base_id,
-        document=DocumentReference(record.id, record.title, record.path),
-        ordinal=0,
-        start=read["start"],
-        # A document is opened at its place with nothing marked, a passage with the passage marked.
-        end=read["start"] if wanted.end is None else read["end"],
-        text="",
-        section=read["section"],
-        page=read.get("page"),
-        page_label=read.get("page_label"),
-        pages=tuple(read.get("pages", ())),
-        boxes=(),
-        marks=(),
-        score=0.0,
-    )
+        read = await asyncio.to_thread(_read, stored, wanted, begin, budget)
+    start, page = read["start"], read.get("page")
+    # A document is opened at its place with nothing marked, a passage with the passage marked.
+    url = workspace.view_url(who, pointer(record, start, start if wanted.end is None else read["end"], page))
     text, more = read.pop("text"), read.pop("more")
     metadata = {
         "knowledge_base_id": record.knowledge_base_id,
@@ -81,11 +69,48 @@ async def fetch(workspace: Workspace, who: Principal, wanted_id: str, cursor: st
     }
     return FetchOutput(
         id=wanted_id,
-        title=titled(record.title, passage.page),
+        title=titled(record.title, page),
         text=text,
-        url=workspace.view_url(who, passage),
+        url=url,
         metadata=metadata,
         next_cursor=make_cursor(read["end"], wanted_id) if more else None,
+    )
+
+
+async def read_page(
+    workspace: Workspace, who: Principal, document_id: str, number: int, *, cursor: str | None, budget: int
+) -> PageOutput:
+    """Return the text of the page with the 1-based `number`, within the token budget.
+
+    Raises:
+        UnknownDocument: there is none that may be read.
+        UnknownPage: it has no such page, or none at all.
+        InvalidCursor: the cursor belongs to another page.
+    """
+    scope = f"{document_id}\0{number}"
+    begin = open_cursor(cursor, scope)
+    record = await workspace.document(who, document_id)
+    with await workspace.stored(who, document_id) as stored:
+        return await asyncio.to_thread(_page, workspace, who, record, stored, number, begin, budget)
+
+
+def pointer(record: DocumentRecord, start: int, end: int, page: int | None) -> Passage:
+    """Return a passage that only says where: enough to make the address that opens it."""
+    return Passage(
+        id="",
+        knowledge_base_id=record.knowledge_base_id,
+        document=DocumentReference(record.id, record.title, record.path),
+        ordinal=0,
+        start=start,
+        end=end,
+        text="",
+        section="",
+        page=page,
+        page_label=None,
+        pages=(),
+        boxes=(),
+        marks=(),
+        score=0.0,
     )
 
 
@@ -102,14 +127,14 @@ def _parse(wanted_id: str) -> _Range:
     return _Range(found["document"], int(found["start"]), int(found["end"]), page, found["seal"])
 
 
-def _read(stored: StoredDocument, wanted: _Range, begin: int) -> dict[str, Any]:
+def _read(stored: StoredDocument, wanted: _Range, begin: int, budget: int) -> dict[str, Any]:
     """Return the text that fits the budget, with where it stands; `more` says whether some was left."""
     everything = stored.text
     stop = len(everything) if wanted.end is None else wanted.end
     if wanted.seal is not None and _seal(everything[wanted.start : stop]) != wanted.seal:
         raise UnknownDocument("The document has changed since this passage was found; search again.")
     start = max(begin, wanted.start)
-    text = head(everything[start:stop], TOKEN_BUDGET)
+    text = head(everything[start:stop], budget)
     end = start + len(text)
     read: dict[str, Any] = {
         "text": text,
@@ -118,7 +143,7 @@ def _read(stored: StoredDocument, wanted: _Range, begin: int) -> dict[str, Any]:
         "section": section_path(stored.sections, main_section(stored.sections, start, end)),
         "more": end < stop,
     }
-    pages = _pages(stored, start, end)
+    pages = pages_between(stored, start, end)
     if pages:
         shown = next((page for page in pages if page.number == wanted.page), pages[0])
         read |= {"page": shown.number, "page_label": shown.label, "pages": [page.number for page in pages]}
@@ -126,26 +151,41 @@ def _read(stored: StoredDocument, wanted: _Range, begin: int) -> dict[str, Any]:
             read["page_starts"] = {str(page.number): max(page.start, start) for page in pages}
         else:
             read["boxes"] = [
-                {"page": box.page, **{side: round(getattr(box, side), 2) for side in ("x0", "y0", "x1", "y1")}}
-                for page in pages[:PAGES_WITH_BOXES]
-                for box in boxes(page, start, end)
+                BoxOnPage.of(box).model_dump() for page in pages[:PAGES_WITH_BOXES] for box in boxes(page, start, end)
             ]
     return read
 
 
-def _pages(stored: StoredDocument, start: int, end: int) -> list[Page]:
-    """Return the pages that the range touches; page numbers count from 1 without gaps."""
+def _page(
+    workspace: Workspace,
+    who: Principal,
+    record: DocumentRecord,
+    stored: StoredDocument,
+    number: int,
+    begin: int,
+    budget: int,
+) -> PageOutput:
     if not stored.page_count:
-        return []
-    numbers = range(1, stored.page_count + 1)
-    first = max(bisect_right(numbers, start, key=lambda number: stored.page(number).start), 1)
-    pages: list[Page] = []
-    for number in numbers[first - 1 :]:
-        page = stored.page(number)
-        if page.start >= end and pages:
-            break
-        pages.append(page)
-    return pages
+        raise UnknownPage("This document is of a format without pages.")
+    if not 1 <= number <= stored.page_count:
+        raise UnknownPage(f"The document has no page {number}; its pages are 1 to {stored.page_count}.")
+    page = stored.page(number)
+    start = max(begin, page.start)
+    text = head(stored.text[start : page.end], budget)
+    end = start + len(text)
+    return PageOutput(
+        document=record.id,
+        title=record.title,
+        page=page.number,
+        page_label=page.label,
+        page_count=stored.page_count,
+        section=section_path(stored.sections, main_section(stored.sections, start, end)),
+        text=text,
+        start=start,
+        end=end,
+        url=workspace.view_url(who, pointer(record, start, start, number)),
+        next_cursor=make_cursor(end, f"{record.id}\0{number}") if end < page.end else None,
+    )
 
 
 def _seal(text: str) -> str:

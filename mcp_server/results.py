@@ -3,7 +3,9 @@
 from typing import Any
 
 from mcp_types import CallToolResult, TextContent
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
+
+from pincite.document import Box
 
 
 class CitedDocument(BaseModel):
@@ -12,38 +14,83 @@ class CitedDocument(BaseModel):
     path: str
 
 
-class SearchHit(BaseModel):
-    """A passage that may answer the query, with what is needed to cite it."""
+class BoxOnPage(BaseModel):
+    page: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
 
-    id: str = Field(description="Give this to `fetch`.")
-    title: str = Field(description="The document's title, with the page.")
-    url: str = Field(description="Opens the page with the passage marked; put it into your answer.")
-    text: str = Field(description="The passage, verbatim.")
-    score: float = Field(description="From 0 to 1, higher is better, the same in every language.")
+    @staticmethod
+    def of(box: Box) -> "BoxOnPage":
+        return BoxOnPage(
+            page=box.page, x0=round(box.x0, 2), y0=round(box.y0, 2), x1=round(box.x1, 2), y1=round(box.y1, 2)
+        )
+
+
+class SearchHit(BaseModel):
+    id: str
+    title: str
+    url: str
+    text: str
+    score: float
     document: CitedDocument
-    page: int | None = Field(None, description="The 1-based physical page; none for formats without pages.")
-    page_label: str | None = Field(None, description="What is printed on the page as its number.")
+    page: int | None = None
+    page_label: str | None = None
     pages: list[int] = []
     section: str = ""
-    start: int = Field(description="Where the passage begins in the document's text, in characters.")
+    start: int
     end: int
-    truncated: bool = Field(default=False, description="Whether `text` was cut; `fetch` returns all of it.")
+    truncated: bool = False
 
 
 class SearchOutput(BaseModel):
     results: list[SearchHit]
-    why: str | None = Field(None, description="Why nothing relevant was found.")
-    notes: list[str] = Field([], description="What of the search could not be done; tell the user where it matters.")
-    next_cursor: str | None = Field(None, description="Pass it as `cursor` for the results that did not fit.")
+    why: str | None = None
+    notes: list[str] = []
+    next_cursor: str | None = None
 
 
 class FetchOutput(BaseModel):
     id: str
     title: str
-    text: str = Field(description="Verbatim text of the document.")
-    url: str = Field(description="Opens the place in the document.")
-    metadata: dict[str, Any] = Field(description="Page, section, range of the text, boxes on the page, media type.")
-    next_cursor: str | None = Field(None, description="Pass it as `cursor` for the text that follows.")
+    text: str
+    url: str
+    metadata: dict[str, Any]
+    next_cursor: str | None = None
+
+
+class PageOutput(BaseModel):
+    document: str
+    title: str
+    page: int
+    page_label: str | None = None
+    page_count: int
+    section: str = ""
+    text: str
+    start: int
+    end: int
+    url: str
+    next_cursor: str | None = None
+
+
+class FoundPlace(BaseModel):
+    page: int | None = None
+    page_label: str | None = None
+    section: str = ""
+    context: str
+    start: int
+    end: int
+    url: str
+    boxes: list[BoxOnPage] = []
+
+
+class FindOutput(BaseModel):
+    document: str
+    title: str
+    total: int
+    places: list[FoundPlace]
+    next_cursor: str | None = None
 
 
 class KnowledgeBaseEntry(BaseModel):
@@ -55,6 +102,31 @@ class KnowledgeBaseEntry(BaseModel):
 
 class KnowledgeBasesOutput(BaseModel):
     knowledge_bases: list[KnowledgeBaseEntry]
+    next_cursor: str | None = None
+
+
+class AddedDocument(BaseModel):
+    path: str
+    status: str
+    document_id: str | None = None
+    pages: int = 0
+    passages: int = 0
+    problem: str | None = None
+
+
+class JobOutput(BaseModel):
+    job: str
+    state: str
+    done: int = 0
+    total: int = 0
+    documents: list[AddedDocument] = []
+    omitted: int = 0
+    problem: str | None = None
+
+
+class RemovedOutput(BaseModel):
+    removed: str
+    title: str
 
 
 def tool_result(output: BaseModel) -> CallToolResult:

@@ -1,10 +1,10 @@
 """Search for agents: as many passages as fit the token budget, best first, and a cursor for the rest."""
 
-from mcp_server.budget import TOKEN_BUDGET, estimated_tokens, head, make_cursor, open_cursor
+from mcp_server.budget import estimated_tokens, head, make_cursor, open_cursor
 from mcp_server.reading import passage_id, titled
 from mcp_server.results import CitedDocument, SearchHit, SearchOutput
 from pincite.access import Principal
-from pincite.passage import Passage
+from pincite.passage import Passage, SearchFilter
 from pincite.workspace import Workspace
 
 # Room for the frame of the result and its cursor.
@@ -18,7 +18,9 @@ async def search(
     *,
     knowledge_base: str | None = None,
     k: int | None = None,
+    where: SearchFilter | None = None,
     cursor: str | None = None,
+    budget: int,
 ) -> SearchOutput:
     """Return the passages that answer `query`, from the one that the cursor names on.
 
@@ -28,11 +30,11 @@ async def search(
         InvalidCursor: the cursor belongs to another search.
         PinciteError: what the search itself refuses.
     """
-    scope = f"{query}\0{knowledge_base}\0{k}"
+    scope = f"{query}\0{knowledge_base}\0{k}\0{where}"
     begin = open_cursor(cursor, scope)
-    found = await workspace.search(who, knowledge_base, query, k=k)
+    found = await workspace.search(who, knowledge_base, query, k=k, where=where)
     hits: list[SearchHit] = []
-    left = TOKEN_BUDGET - FRAME_TOKENS - sum(map(estimated_tokens, found.notes))
+    left = budget - FRAME_TOKENS - sum(map(estimated_tokens, found.notes))
     for passage in found.passages[begin:]:
         hit = _hit(passage, workspace.view_url(who, passage))
         cost = _tokens(hit)

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from mcp.server.mcpserver import Context
+from mcp.server.context import ServerRequestContext
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -30,7 +30,6 @@ def streamable_http_app(workspace: Workspace) -> Starlette:
     app = build_server(workspace, _holder_of_the_key).streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,
-        json_response=True,
         max_request_body_size=MAX_BODY_BYTES,
         transport_security=_transport_security(workspace.settings),
     )
@@ -73,8 +72,8 @@ class _RequireApiKey:
         await self.app(scope, receive, send)
 
 
-def _holder_of_the_key(ctx: Context[Any, Any]) -> Principal:
-    request: Request = ctx.request_context.request  # type: ignore[assignment]  # over HTTP there always is one
+def _holder_of_the_key(ctx: ServerRequestContext[Any, Any]) -> Principal:
+    request: Request = ctx.request  # type: ignore[assignment]  # over HTTP there always is one
     principal: Principal = request.state.principal
     return principal
 

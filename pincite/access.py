@@ -42,6 +42,11 @@ class Principal:
         """Say whether the knowledge base may be searched and its documents be read."""
         return self._has("read") and self._reaches(knowledge_base_id)
 
+    @property
+    def may_write(self) -> bool:
+        """Whether there can be a knowledge base whose documents may be changed."""
+        return self._has("write")
+
     def require_write(self, knowledge_base_id: str) -> None:
         """Refuse who may not change the documents of the knowledge base.
 

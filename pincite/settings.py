@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     allowed_origins: Hosts = Field(
         default=(), description="Origins, separated by commas, whose pages may call the server from a browser."
     )
+    mcp_token_budget: int = Field(
+        default=4_000,
+        ge=500,
+        le=100_000,
+        description="About how many tokens one result of an MCP tool may have; a cursor asks for the rest.",
+    )
     frame_ancestors: str = Field(
         default="*", description="Who may show the page viewer in a frame: a Content-Security-Policy source list."
     )

@@ -78,6 +78,11 @@ class Workspace(Reading):
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def read_only(self) -> bool:
+        """Whether every use case that writes is refused here."""
+        return self._read_only
+
     # What runs beside the requests
 
     @property

@@ -23,11 +23,12 @@ MANUAL = "# Pump manual\n\n" + "\n\n".join(
 
 @dataclass(frozen=True)
 class Library:
-    """An open workspace, the ids of its documents by path, and a key that may read "contracts" only."""
+    """An open workspace, the ids of its documents by path, and keys that may read or write "contracts" only."""
 
     workspace: Workspace
     documents: dict[str, str]
     key: str
+    writing_key: str
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +38,21 @@ async def library(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lib
     sources.mkdir()
     (sources / "contract.pdf").write_bytes(contract_pdf())
     (sources / "manual.md").write_text(MANUAL)
+    (sources / "dense.pdf").write_bytes(dense_pdf())
     settings = load_settings(data=folder / "data", public_url="http://library.test", parser_workers=1)
     async with Workspace(settings, embedder=FakeEmbedder()) as workspace:
         documents = {}
-        for name, path in (("contracts", sources / "contract.pdf"), ("manuals", sources / "manual.md")):
+        for name, file in (("contracts", "contract.pdf"), ("manuals", "manual.md"), ("manuals", "dense.pdf")):
+            path = sources / file
             added = await workspace.add(OWNER, name, [str(path)], create=True)
             finished = [job async for job in workspace.job_events(OWNER, added.id)][-1]
             assert finished.state == "done", finished
             documents[path.name] = finished.results[0]["document_id"]
         contracts = await workspace.knowledge_base(OWNER, "contracts")
         _, key = issue_key(workspace._opened.catalog, "an agent", {"read"}, frozenset({contracts.id}))
-        yield Library(workspace, documents, key)
+        writes = {"read", "write"}
+        _, writing_key = issue_key(workspace._opened.catalog, "an editor", writes, frozenset({contracts.id}))
+        yield Library(workspace, documents, key, writing_key)
 
 
 def contract_pdf() -> bytes:
@@ -66,5 +71,16 @@ def contract_pdf() -> bytes:
     )
     document.set_toc([[1, "2 Termination", 2]])
     document.set_metadata({"title": "Supply agreement"})
+    data: bytes = document.tobytes()
+    return data
+
+
+def dense_pdf() -> bytes:
+    """One page with more text than a tool's result may hold."""
+    document = pymupdf.open()
+    page = document.new_page(width=2000, height=2000)
+    lines = [f"Rule {number} says that valve {number} is closed before valve {number + 1}." for number in range(600)]
+    for column in range(4):
+        page.insert_text((40 + column * 490, 60), lines[column * 150 : column * 150 + 150], fontsize=10)
     data: bytes = document.tobytes()
     return data

@@ -1,0 +1,31 @@
+"""Who asks: found from the request that is being answered, by whatever answers it."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+
+from pincite.access import Principal
+
+PrincipalOf = Callable[[ServerRequestContext[Any, Any]], Principal]
+
+
+class Asking:
+    """A middleware that keeps the request at hand; `who` is the one who sent it."""
+
+    def __init__(self, principal_of: PrincipalOf) -> None:
+        self._principal_of = principal_of
+        self._request: ContextVar[ServerRequestContext[Any, Any]] = ContextVar("request")
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        token = self._request.set(ctx)
+        try:
+            return await call_next(ctx)
+        finally:
+            self._request.reset(token)
+
+    @property
+    def who(self) -> Principal:
+        """The principal as whom the request at hand reads and writes."""
+        return self._principal_of(self._request.get())
