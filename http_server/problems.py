@@ -19,6 +19,7 @@ from pincite.errors import PinciteError
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
 INTERNAL_ERROR = "internal_error"
+OPENAI_PATHS = ("/v1/", "/api/chat/", "/api/embeddings")
 _log = logging.getLogger("pincite.http")
 
 
@@ -63,6 +64,15 @@ class InvalidValue(BaseModel):
     message: str = Field(examples=["Input should be a valid integer"])
 
 
+class OpenAIError(BaseModel):
+    """A problem as OpenAI's clients read it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
 class Problem(BaseModel):
     """What failed, where, and what to do: problem details with a stable `code` for programs."""
 
@@ -76,6 +86,7 @@ class Problem(BaseModel):
     errors: list[InvalidValue] | None = Field(
         None, description="The values that cannot be used, if that is the problem."
     )
+    error: OpenAIError | None = Field(None, description="The same for OpenAI's clients, at their addresses.")
 
 
 def status_of(error: PinciteError | type[PinciteError]) -> HTTPStatus:
@@ -84,15 +95,15 @@ def status_of(error: PinciteError | type[PinciteError]) -> HTTPStatus:
     return next(STATUS[ancestor] for ancestor in kind.__mro__ if ancestor in STATUS)
 
 
-def problem(error: PinciteError) -> ProblemResponse:
-    """Return the answer that tells an error."""
+def problem(error: PinciteError, extra: Mapping[str, Any] | None = None) -> ProblemResponse:
+    """Return the answer that tells an error, with `extra` members."""
     status = status_of(error)
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    return _response(status, error.code, error.message, headers=headers)
+    return _response(status, error.code, error.message, extra, headers=headers)
 
 
 def documented(*kinds: type[PinciteError]) -> dict[int | str, dict[str, Any]]:
@@ -125,19 +136,21 @@ def handle_problems(app: FastAPI) -> None:
     """Make every error of the app a problem: ours, invalid input, unknown addresses, and what nobody expected."""
 
     @app.exception_handler(PinciteError)
-    async def ours(_: Request, error: PinciteError) -> ProblemResponse:
+    async def ours(request: Request, error: PinciteError) -> ProblemResponse:
         if status_of(error) == HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("unmapped error %s", error.code)
-        return problem(error)
+        return problem(error, _for_openai(request, error.code, error.message))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> ProblemResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> ProblemResponse:
         found = [
             {"where": ".".join(map(str, item["loc"])), "message": str(item["msg"]).removeprefix("Value error, ")}
             for item in error.errors()[:20]
         ]
         detail = "; ".join(f"{item['where']}: {item['message']}" for item in found)
-        return _response(HTTPStatus.UNPROCESSABLE_ENTITY, errors.InvalidRequest.code, detail, {"errors": found})
+        code = errors.InvalidRequest.code
+        extra = {"errors": found, **_for_openai(request, code, detail)}
+        return _response(HTTPStatus.UNPROCESSABLE_ENTITY, code, detail, extra)
 
     @app.exception_handler(HTTPException)
     async def protocol(_: Request, error: HTTPException) -> ProblemResponse:
@@ -157,6 +170,13 @@ def handle_problems(app: FastAPI) -> None:
 
 
 _SCHEMA_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+
+
+def _for_openai(request: Request, code: str, message: str) -> dict[str, Any]:
+    """Return what OpenAI's clients look for in an error, at the addresses they call."""
+    if not request.url.path.startswith(OPENAI_PATHS):
+        return {}
+    return {"error": OpenAIError(message=message, type=code, param=None, code=code).model_dump()}
 
 
 def _kinds(root: type[PinciteError] = PinciteError) -> dict[str, type[PinciteError]]:

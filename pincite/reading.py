@@ -1,12 +1,15 @@
 """The use cases that only read: searching, documents, pages, jobs, keys. Each takes who asks, and checks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from pincite.access import Principal
+from pincite.answers import Event, answer
 from pincite.assembly import Parts
 from pincite.document import Box
 from pincite.document_codec import StoredDocument, open_stored
@@ -109,13 +112,13 @@ class Reading:
     async def search(
         self,
         who: Principal,
-        kb: str | None,
+        kb: str | Sequence[str] | None,
         question: str,
         *,
         k: int | None = None,
         where: SearchFilter | None = None,
     ) -> SearchResult:
-        """Find the passages that answer a question, best first, in one knowledge base or in every readable one.
+        """Find the passages that answer a question, best first, in one knowledge base, several, or every readable one.
 
         Raises:
             EmptyQuestion, QuestionTooLong, InvalidResultCount: the question cannot be asked so.
@@ -130,13 +133,42 @@ class Reading:
             return await self._search(who, kb, question, k, where)
 
     async def _search(
-        self, who: Principal, kb: str | None, question: str, k: int | None, where: SearchFilter | None
+        self,
+        who: Principal,
+        kb: str | Sequence[str] | None,
+        question: str,
+        k: int | None,
+        where: SearchFilter | None,
     ) -> SearchResult:
-        chosen = await self.knowledge_bases(who) if kb is None else [await self.knowledge_base(who, kb)]
         parts = self._opened
         return await search_knowledge_bases(
-            chosen, question, parts.generations, parts.embedders, parts.reranking, k=k, where=where
+            await self._chosen(who, kb), question, parts.generations, parts.embedders, parts.reranking, k=k, where=where
         )
+
+    async def _chosen(self, who: Principal, kb: str | Sequence[str] | None) -> list[KnowledgeBase]:
+        if kb is None:
+            return await self.knowledge_bases(who)
+        names = [kb] if isinstance(kb, str) else kb
+        found = [await self.knowledge_base(who, name) for name in names]
+        return list({each.id: each for each in found}.values())
+
+    async def answer(
+        self,
+        who: Principal,
+        kb: str | Sequence[str] | None,
+        question: str,
+        *,
+        k: int | None = None,
+        where: SearchFilter | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Answer a question: yield what was found, then the text piece by piece, at last the checked answer.
+
+        Raises what `search` raises, before anything is yielded.
+        """
+        events = answer(question, partial(self.search, who, kb, k=k, where=where))
+        async with aclosing(events):
+            async for event in events:
+                yield event
 
     async def indexed_passages(self, who: Principal, kb: str) -> int:
         """Return how many passages the index holds; the catalog's number differs only while a job runs."""

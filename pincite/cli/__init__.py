@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from pincite import __version__
-from pincite.cli import adding, backend, evaluating, inventory, keys, reference, searching, serving
+from pincite.cli import adding, asking, backend, evaluating, inventory, keys, reference, searching, serving
 from pincite.cli.terminal import visible
 from pincite.errors import InvalidRequest, PinciteError
 
@@ -26,6 +26,7 @@ app.command("serve")(serving.serve)
 app.command("mcp")(serving.mcp)
 app.command("add")(adding.add)
 app.command("search")(searching.search)
+app.command("ask")(asking.ask)
 app.command("list")(inventory.show)
 app.command("set")(inventory.change)
 app.command("remove")(inventory.remove)

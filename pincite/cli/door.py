@@ -36,6 +36,8 @@ class Door(Protocol):
 
     async def search(self, kb: str, question: str, k: int | None) -> Shape: ...
 
+    async def ask(self, kb: str, question: str, k: int | None) -> Shape: ...
+
     async def change_settings(self, kb: str, changes: Shape) -> Shape: ...
 
     async def remove_document(self, kb: str, document_id: str) -> None: ...
@@ -148,6 +150,13 @@ class FolderDoor:
             "why": why and {"reason": why.reason, "message": why.message, "best_score": why.best_score},
             "notes": list(result.notes),
         }
+
+    async def ask(self, kb: str, question: str, k: int | None) -> Shape:
+        from pincite.answers import Answer, answer_shape
+
+        answer = [event async for event in self._workspace.answer(self._who, kb, question, k=k)][-1]
+        assert isinstance(answer, Answer)
+        return answer_shape(answer, [self._workspace.view_url(self._who, passage) for passage in answer.passages])
 
     async def change_settings(self, kb: str, changes: Shape) -> Shape:
         changed = await self._workspace.update_knowledge_base(self._who, kb, changes)

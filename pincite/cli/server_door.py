@@ -59,6 +59,11 @@ class ServerDoor:
         asked: Shape = {"knowledge_base": kb, "question": question}
         return dict(await self._ask("POST", "/api/search", asked if k is None else asked | {"k": k}))
 
+    async def ask(self, kb: str, question: str, k: int | None) -> Shape:
+        asked: Shape = {"knowledge_base_id": kb, "messages": [{"role": "user", "content": question}]}
+        told = await self._ask("POST", "/api/chat/completions", asked if k is None else asked | {"k": k})
+        return {**told["answer"], "text": told["choices"][0]["message"]["content"], "context": told["context"]}
+
     async def change_settings(self, kb: str, changes: Shape) -> Shape:
         changed = await self._ask("PATCH", f"/api/knowledge-bases/{_part(kb)}", {"settings": changes})
         return dict(changed["settings"])

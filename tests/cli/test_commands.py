@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pincite.cli import run
-from tests.cli.conftest import LEAVE, Pincite
+from tests.cli.conftest import LEAVE, PUMP, Pincite
 
 
 def test_add_prints_a_json_line_a_document_and_search_finds_it(pincite_command: Pincite, folder: Path) -> None:
@@ -52,6 +52,20 @@ def test_search_shows_title_section_and_passage(pincite_command: Pincite, folder
     assert "1. Leave" in found.out
     assert LEAVE in found.out
     assert "http" not in found.out  # no server runs that would answer the link
+
+
+def test_ask_quotes_the_sentence_that_answers_and_says_where_it_stands(pincite_command: Pincite, folder: Path) -> None:
+    pincite_command("add", "manuals", folder)
+    [answer] = pincite_command("ask", "manuals", PUMP, "--json").lines
+    assert answer["kind"] == "extractive"
+    assert PUMP in answer["text"]
+    [cited] = [citation for citation in answer["context"] if citation["cited_by"]]
+    assert cited["document"]["path"] == "pump.md"
+    shown = pincite_command("ask", "manuals", PUMP)
+    assert PUMP in shown.out
+    assert "[1] Pump" in shown.out
+    refused = pincite_command("ask", "manuals", "谁赢得了世界杯？")
+    assert (refused.code, "文档中似乎没有" in refused.out) == (0, True)
 
 
 def test_neither_a_document_nor_its_name_sends_commands_to_the_terminal(pincite_command: Pincite, folder: Path) -> None:

@@ -34,6 +34,10 @@ def test_commands_go_through_the_server_that_runs(server: Server, pincite_comman
     assert passage["url"].startswith(server.found.url)
     assert httpx.get(passage["url"], trust_env=False).status_code == 200
     assert server.found.url in pincite_command("search", "manuals", LEAVE).out
+    [answer] = pincite_command("ask", "manuals", LEAVE, "--json").lines
+    assert LEAVE in answer["text"]
+    assert answer["context"][0]["url"].startswith(server.found.url)
+    assert server.found.url in pincite_command("ask", "manuals", LEAVE).out
     assert pincite_command("list", "--json").lines[0]["documents"] == 2
     assert pincite_command("set", "manuals", "top_k=1").code == 0
     assert len(pincite_command("search", "manuals", PUMP, "--json").lines[0]["passages"]) <= 1

@@ -189,6 +189,26 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
 }
 
 
+def chat(**changes: Any) -> dict[str, Any]:
+    return {"model": "library", "messages": [{"role": "user", "content": "x"}], **changes}
+
+
+def said(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+for _path in ("/api/chat/completions", "/v1/chat/completions"):
+    TRIGGERS |= {
+        ("post", _path, "backend_error"): with_backends_away(ask("post", _path, json=chat())),
+        ("post", _path, "empty_question"): ask("post", _path, json=chat(messages=said(" "))),
+        ("post", _path, "invalid_request"): ask("post", _path, json=chat(messages="x")),
+        ("post", _path, "invalid_result_count"): ask("post", _path, json=chat(k=0)),
+        ("post", _path, "question_too_long"): ask("post", _path, json=chat(messages=said("x" * 100_000))),
+        ("post", _path, "request_too_large"): ask("post", _path, content=b"x" * (MAX_BODY_BYTES + 1)),
+        ("post", _path, "unknown_knowledge_base"): ask("post", _path, json=chat(knowledge_base_id="nobody")),
+    }
+
+
 @pytest.mark.parametrize(("method", "path", "code"), TRIGGERS)
 async def test_a_documented_error_really_occurs(library: Served, method: str, path: str, code: str) -> None:
     documents = await library.document_ids("library")

@@ -1,0 +1,151 @@
+"""Answers over OpenAI's interface: the shapes, the citations in them, who may ask what, and OpenAI's own client."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import openai
+import pytest
+
+from http_server.app import create_app
+from tests.http_server.sample_workspace import ADMIN_KEY, NOTICE, Served
+from tests.serving import served
+
+pytestmark = pytest.mark.anyio
+
+CONTRACT = "第四条 接口安全\n\n4.1 API密钥由甲方保管。\n\n4.2 API密钥有效期为九十日，期满前应当更换。\n"
+REFERENCE: dict[str, Any] = {
+    "model": "qwen3-embed",
+    "messages": [{"role": "user", "content": "API密钥有效期是多久?"}],
+    "knowledge_base_id": "kb_2025_contract_v1",
+}
+
+
+@pytest.fixture(scope="module")
+async def contracts(library: Served) -> Served:
+    """The library with the knowledge base that the reference request names."""
+    job = await library.add("kb_2025_contract_v1", {"contract.md": CONTRACT.encode()})
+    assert job.state == "done", job.error
+    return library
+
+
+@pytest.fixture
+async def client(contracts: Served) -> AsyncIterator[openai.AsyncOpenAI]:
+    """OpenAI's client, pointed at a server of ours."""
+    async with (
+        served(create_app(contracts.workspace)) as address,
+        openai.AsyncOpenAI(base_url=f"{address}/v1", api_key=ADMIN_KEY, max_retries=0) as connected,
+    ):
+        yield connected
+
+
+def asked(question: str = NOTICE, **more: Any) -> dict[str, Any]:
+    return {"model": "library", "messages": [{"role": "user", "content": question}], **more}
+
+
+@pytest.mark.parametrize("path", ["/api/chat/completions", "/v1/chat/completions"])
+async def test_the_reference_request_works_as_written(contracts: Served, path: str) -> None:
+    answer = (await contracts.http.post(path, json=REFERENCE)).json()
+    assert (answer["object"], answer["model"]) == ("chat.completion", "qwen3-embed")
+    [choice] = answer["choices"]
+    assert choice["finish_reason"] == "stop"
+    assert "4.2 API密钥有效期为九十日，期满前应当更换。" in choice["message"]["content"]
+    [cited] = [citation for citation in answer["context"] if citation["cited_by"]]
+    assert cited["document"]["path"] == "contract.md"
+    assert 0 < cited["score"] <= 1
+    assert cited["url"].startswith("http://test/view/")
+    [sentence] = [sentence for sentence in answer["answer"]["sentences"] if "九十日" in sentence["text"]]
+    assert sentence["citations"] == [cited["number"]]
+    assert answer["answer"]["kind"] == "extractive"
+
+
+async def test_openais_client_gets_the_answer_and_its_context(client: openai.AsyncOpenAI) -> None:
+    whole = await client.chat.completions.create(
+        model=REFERENCE["model"],
+        messages=REFERENCE["messages"],
+        extra_body={"knowledge_base_id": REFERENCE["knowledge_base_id"]},
+    )
+    assert "九十日" in (whole.choices[0].message.content or "")
+    assert whole.model_extra is not None
+    assert whole.model_extra["context"][0]["document"]["path"] == "contract.md"
+
+
+async def test_openais_client_gets_the_same_answer_as_a_stream(client: openai.AsyncOpenAI) -> None:
+    asked: dict[str, Any] = {"model": "library", "messages": [{"role": "user", "content": NOTICE}]}
+    whole = await client.chat.completions.create(**asked)
+    stream = await client.chat.completions.create(**asked, stream=True)
+    chunks = [chunk async for chunk in stream]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == whole.choices[0].message.content
+    assert [chunk.choices[0].finish_reason for chunk in chunks[-2:]] == [None, "stop"]
+    last, first = chunks[-1].model_extra, whole.model_extra
+    assert last is not None
+    assert first is not None
+    assert [citation["id"] for citation in last["context"]] == [citation["id"] for citation in first["context"]]
+    assert chunks[0].choices[0].delta.role == "assistant"
+
+
+async def test_openais_client_reads_our_errors(client: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as raised:
+        await client.chat.completions.create(model="nobody", messages=[{"role": "user", "content": "x"}])
+    assert raised.value.code == "unknown_knowledge_base"
+    assert "nobody" in raised.value.message
+    with pytest.raises(openai.AuthenticationError):
+        await client.with_options(api_key="wrong").chat.completions.create(**asked())
+
+
+async def test_the_page_of_a_cited_sentence_holds_its_quote(contracts: Served) -> None:
+    answer = (await contracts.http.post("/v1/chat/completions", json=asked())).json()
+    assert answer["answer"]["sentences"]
+    for sentence in answer["answer"]["sentences"]:
+        for quote in sentence["quotes"]:
+            citation = answer["context"][quote["number"] - 1]
+            assert citation["text"][quote["start"] : quote["end"]] == quote["text"]
+            document = citation["document"]["id"]
+            if citation.get("page"):
+                page = await contracts.http.get(f"/api/documents/{document}/pages/{citation['page']}")
+                assert quote["text"] in page.json()["text"]
+
+
+async def test_several_knowledge_bases_are_asked_by_name_and_by_id(contracts: Served) -> None:
+    library = (await contracts.http.get("/api/knowledge-bases/library")).json()["id"]
+    both = asked("API密钥有效期 ninety days of written notice", knowledge_base_id=[library, "kb_2025_contract_v1"])
+    answer = (await contracts.http.post("/v1/chat/completions", json=both | {"k": 10})).json()
+    assert {citation["knowledge_base_id"] for citation in answer["context"]} >= {library}
+    one = asked(NOTICE, knowledge_base_id="kb_2025_contract_v1")
+    context = (await contracts.http.post("/v1/chat/completions", json=one)).json()["context"]
+    assert library not in {citation["knowledge_base_id"] for citation in context}
+
+
+async def test_a_key_without_the_knowledge_base_gets_nothing_of_it(contracts: Served) -> None:
+    key = await contracts.key({"read"}, frozenset({"kb_other"}))
+    for request in (asked(), REFERENCE, REFERENCE | {"knowledge_base_id": ["kb_2025_contract_v1"]}):
+        answer = await contracts.http.post("/v1/chat/completions", json=request, headers=key)
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_knowledge_base")
+
+
+async def test_the_last_message_of_the_user_is_the_question_and_its_text_parts_are_read(contracts: Served) -> None:
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is the weather?"},
+        {"role": "assistant", "content": "I do not know."},
+        {"role": "user", "content": [{"type": "text", "text": NOTICE}, {"type": "image_url", "image_url": {}}]},
+    ]
+    answer = await contracts.http.post("/v1/chat/completions", json=asked() | {"messages": messages, "temperature": 0})
+    assert answer.json()["answer"]["question"] == NOTICE
+    nothing = await contracts.http.post("/v1/chat/completions", json=asked() | {"messages": messages[:1]})
+    assert (nothing.status_code, nothing.json()["code"]) == (422, "empty_question")
+
+
+async def test_a_question_that_the_documents_do_not_answer_is_refused_as_an_answer(contracts: Served) -> None:
+    answer = (await contracts.http.post("/v1/chat/completions", json=asked("谁赢得了世界杯？"))).json()
+    assert answer["answer"]["kind"] == "refusal"
+    assert answer["choices"][0]["message"]["content"].startswith("文档中似乎没有")
+
+
+async def test_a_stream_is_server_sent_events_that_end_with_done(contracts: Served) -> None:
+    streamed = await contracts.http.post("/api/chat/completions", json=asked(stream=True))
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    events = [line.removeprefix("data: ") for line in streamed.text.splitlines() if line.startswith("data: ")]
+    assert events[-1] == "[DONE]"
+    assert {json.loads(event)["object"] for event in events[:-1]} == {"chat.completion.chunk"}
