@@ -80,3 +80,48 @@ async def test_a_body_without_end_is_refused(library: Library) -> None:
     async with mcp_address(library) as url, httpx2.AsyncClient() as http:
         answer = await http.post(url, content=b" " * (2 * 1024 * 1024), headers=headers)
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_progress_reaches_a_client_over_http(library: Library, mode: str) -> None:
+    steps: list[float] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(progress)
+
+    note_of = {"knowledge_base": "contracts", "name": f"{mode}.md", "text": f"# {mode}\n\nA note on {mode}."}
+    async with mcp_address(library) as url, connected(url, library.writing_key, mode) as client:
+        added = await client.call_tool("add_document", note_of, progress_callback=note)
+        assert added.structured_content is not None
+        await client.call_tool("remove_document", {"document": added.structured_content["documents"][0]["document_id"]})
+    assert added.structured_content["state"] == "done"
+    assert steps == sorted(set(steps))
+    assert steps[-1] >= 2  # a document and its passage
+
+
+async def test_no_session_is_kept_in_either_era(library: Library) -> None:
+    """Each request stands alone: a call that follows no handshake is answered, and no session id is given out."""
+    headers = ACCEPT | {"Authorization": f"Bearer {library.key}", "MCP-Protocol-Version": "2025-11-25"}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_knowledge_bases"}}
+    greeting = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+    }
+    async with mcp_address(library) as url, httpx2.AsyncClient() as http:
+        answers = [await http.post(url, json=message, headers=headers) for message in (greeting, asked)]
+        modern = await http.post(url, json=DISCOVER, headers=headers | {"MCP-Protocol-Version": "2026-07-28"})
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert "contracts" in answers[1].text
+    assert all("mcp-session-id" not in answer.headers for answer in (*answers, modern))
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"null", b'{"jsonrpc":"2.0"}', b'{"jsonrpc":"2.0","id":1}', b"\xff"])
+async def test_what_is_no_request_is_refused(library: Library, body: bytes) -> None:
+    headers = ACCEPT | {"Authorization": f"Bearer {library.key}", "Content-Type": "application/json"}
+    async with mcp_address(library) as url, httpx2.AsyncClient() as http:
+        for era in ("2025-11-25", "2026-07-28"):
+            answer = await http.post(url, content=body, headers=headers | {"MCP-Protocol-Version": era})
+            assert answer.status_code == 400, (era, answer.text)
+            assert "Traceback" not in answer.text
