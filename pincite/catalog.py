@@ -22,8 +22,10 @@ from pincite.catalog_schema import (
     JobRow,
     KnowledgeBaseRow,
     MetaRow,
+    PersonRow,
 )
 from pincite.errors import CatalogMismatch, InvalidSettings, NameTaken
+from pincite.people import Person
 from pincite.records import FINISHED, ApiKey, DocumentRecord, Job, KnowledgeBase
 from pincite.settings import KnowledgeBaseSettings
 
@@ -63,7 +65,8 @@ class Catalog:
         self._engine.dispose()
 
     def _check_schema(self) -> None:
-        if not inspect(self._engine).has_table("meta"):
+        # A table that a newer program knows is added to an older catalog; nothing that is there changes.
+        if not all(map(inspect(self._engine).has_table, (MetaRow.__tablename__, PersonRow.__tablename__))):
             Base.metadata.create_all(self._engine)
         with self._sessions.begin() as session:
             version = session.get(MetaRow, "schema_version")
@@ -210,6 +213,35 @@ class Catalog:
                 session.delete(row)
             return row is not None
 
+    # People
+
+    def known_person(self, key_id: str, person: Person) -> str:
+        """Return the id of a person that the program with this key vouches for, and keep what is new about them."""
+        same = select(PersonRow).where(PersonRow.key_id == key_id, PersonRow.subject == person.subject)
+        with self._sessions() as session:
+            found = session.scalars(same).first()
+            if found is not None and _person(found) == person:
+                return found.id
+        told = {"name": person.name, "email": person.email, "groups": list(person.groups)}
+        try:
+            with self._sessions.begin() as session:
+                row = session.scalars(same).first()
+                if row is None:
+                    row = PersonRow(id=new_id("person"), key_id=key_id, subject=person.subject, **told)
+                    session.add(row)
+                else:
+                    for name, value in told.items():
+                        setattr(row, name, value)
+                return row.id
+        except IntegrityError:  # another question of theirs came at the same moment
+            return self.known_person(key_id, person)
+
+    def person(self, identifier: str) -> tuple[str, Person] | None:
+        """Return the id of the key that vouches for a person, and the person."""
+        with self._sessions() as session:
+            row = session.get(PersonRow, identifier)
+            return (row.key_id, _person(row)) if row else None
+
     # Jobs
 
     def put_job(self, job: Job, new_results: Iterable[tuple[int, dict[str, Any]]] = ()) -> None:
@@ -276,6 +308,10 @@ def _document(row: DocumentRow) -> DocumentRecord:
 def _api_key(row: ApiKeyRow) -> ApiKey:
     known = None if row.knowledge_bases is None else frozenset(row.knowledge_bases)
     return ApiKey(row.id, row.name, frozenset(row.scopes), known, row.created_at)
+
+
+def _person(row: PersonRow) -> Person:
+    return Person(row.subject, row.name, row.email, tuple(row.groups))
 
 
 def _job(row: JobRow, results: list[dict[str, Any]]) -> Job:

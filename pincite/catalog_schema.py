@@ -79,6 +79,20 @@ class ApiKeyRow(Base):
     created_at: Mapped[datetime]
 
 
+class PersonRow(Base):
+    """Someone who asked through a program, as its latest statement describes them; viewer links name this row."""
+
+    __tablename__ = "people"
+    __table_args__ = (UniqueConstraint("key_id", "subject"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    key_id: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(200))
+    email: Mapped[str] = mapped_column(String(320))
+    groups: Mapped[list[Any]]
+
+
 class JobRow(Base):
     __tablename__ = "jobs"
 

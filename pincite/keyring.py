@@ -18,6 +18,7 @@ from pincite.access import (
 from pincite.catalog import Catalog, new_id
 from pincite.errors import InvalidRequest, NotAuthenticated
 from pincite.passage import Passage
+from pincite.people import Person, admits, read_statement, statement_secret
 from pincite.records import ApiKey
 from pincite.settings import Settings
 
@@ -35,12 +36,39 @@ class Keyring:
         self._signer = signer
         self._local_token = local_token
 
-    async def authenticate(self, api_key: str) -> Principal:
-        """Return who an API key belongs to.
+    async def authenticate(
+        self, api_key: str, statement: str | None = None, *, from_openwebui: bool = False
+    ) -> Principal:
+        """Return who an API key belongs to, or the person that the program with this key asks for.
+
+        `statement` is signed with the key or, `from_openwebui`, with the secret shared with Open WebUI. A person reads
+        what both the key and the readers of the knowledge bases allow, and writes nothing.
 
         Raises:
-            NotAuthenticated: nobody issued it, or it was taken back.
+            NotAuthenticated: nobody issued the key, or it was taken back; the statement is not signed so.
         """
+        program = await self._owner(api_key)
+        if statement is None:
+            return program
+        secret = self._settings.openwebui_secret
+        if not from_openwebui:
+            person = read_statement(statement, statement_secret(api_key))
+        elif secret is not None:
+            person = read_statement(statement, secret.get_secret_value())
+        else:
+            raise NotAuthenticated(
+                "Open WebUI says who asks, signed with a secret that is not known here; set PINCITE_OPENWEBUI_SECRET."
+            )
+        identifier = await asyncio.to_thread(self._catalog.known_person, program.id, person)
+        return await self._person(identifier, program, person)
+
+    async def _person(self, identifier: str, program: Principal, person: Person) -> Principal:
+        """Return a person with the rights they have now."""
+        every = await asyncio.to_thread(self._catalog.knowledge_bases)
+        readable = frozenset(kb.id for kb in every if program.may_read(kb.id) and admits(kb.settings.readers, person))
+        return Principal(identifier, person.name, frozenset({"read"}), readable)
+
+    async def _owner(self, api_key: str) -> Principal:
         if not api_key or len(api_key) > MAX_KEY_LENGTH:
             raise NotAuthenticated("This needs an API key; send it as `Authorization: Bearer <key>`.")
         if self._local_token is not None and same_secret(api_key, self._local_token):
@@ -78,7 +106,12 @@ class Keyring:
             NotAuthenticated: the token is not ours, has expired, or its reader's key was taken back.
             UnknownDocument: it opens another document.
         """
-        reader = self._signer.open(token, document_id)
+        return await self._reader(self._signer.open(token, document_id))
+
+    async def _reader(self, reader: str) -> Principal:
+        if known := await asyncio.to_thread(self._catalog.person, reader):
+            key_id, person = known
+            return await self._person(reader, await self._reader(key_id), person)
         if reader == SYSTEM_ID:
             return Principal(SYSTEM_ID, "the local owner", frozenset({"read"}))
         if reader == ADMIN_ID and self._settings.admin_key is not None:

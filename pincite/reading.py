@@ -240,13 +240,15 @@ class Reading:
         """Keys and viewer links."""
         return self._opened.keyring
 
-    async def authenticate(self, api_key: str) -> Principal:
-        """Return who an API key belongs to.
+    async def authenticate(
+        self, api_key: str, statement: str | None = None, *, from_openwebui: bool = False
+    ) -> Principal:
+        """Return who an API key belongs to, or the person its program makes a signed statement about.
 
         Raises:
-            NotAuthenticated: nobody issued it.
+            NotAuthenticated: nobody issued the key, or the statement is not signed with it.
         """
-        return await self.keyring.authenticate(api_key)
+        return await self.keyring.authenticate(api_key, statement, from_openwebui=from_openwebui)
 
     def sign_view(self, who: Principal, document_id: str, *, lifetime_s: int | None = None) -> str:
         """Return a token that opens the viewer on one document for one reader."""

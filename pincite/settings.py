@@ -23,6 +23,7 @@ PREFIX = "PINCITE_"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 ANY_HOSTS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound to by default
 MIN_ADMIN_KEY_LENGTH = 20
+MIN_SIGNING_SECRET_LENGTH = 32  # as many bytes as the hash has, RFC 7518, 3.2
 CATALOG_BACKENDS = frozenset({"sqlite", "postgresql"})
 
 Hosts = Annotated[tuple[str, ...], NoDecode]
@@ -35,6 +36,14 @@ def _none_if_empty(value: Any) -> Any:
 
 
 OptionalInt = Annotated[int | None, BeforeValidator(_none_if_empty)]
+
+
+def _split(value: Any) -> Any:
+    """Return the parts of a text with commas, which is how a command line writes a list."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Readers = Annotated[tuple[str, ...], BeforeValidator(_split)]
 OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 
@@ -129,12 +138,16 @@ class Settings(BaseSettings):
         description="Seconds a citation's link opens the viewer; access is checked again each time.",
     )
 
+    openwebui_secret: SecretStr | None = Field(
+        default=None,
+        description="The secret that Open WebUI signs who asks with, its `FORWARD_USER_INFO_HEADER_JWT_SECRET`, for "
+        "connections that its plugin does not make.",
+    )
+
     @field_validator("allowed_hosts", "allowed_origins", "embedding_url", "reranker_url", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return _split(value)
 
     @field_validator("public_url")
     @classmethod
@@ -183,6 +196,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"it must have at least {MIN_ADMIN_KEY_LENGTH} characters, all of them visible ASCII; "
                 "`openssl rand -hex 32` makes a good one"
+            )
+        return value
+
+    @field_validator("openwebui_secret")
+    @classmethod
+    def _check_openwebui_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < MIN_SIGNING_SECRET_LENGTH:
+            raise ValueError(
+                f"it must have at least {MIN_SIGNING_SECRET_LENGTH} characters; `openssl rand -hex 32` makes a good one"
             )
         return value
 
@@ -276,6 +298,20 @@ class KnowledgeBaseSettings(BaseModel):
         description="Whether the reranker of `PINCITE_RERANKER_URL` puts the best candidates of a search in order.",
     )
     top_k: int = Field(default=5, ge=1, le=100, description="Passages a search returns when it names no number.")
+    readers: Readers = Field(
+        default=("everyone",),
+        max_length=1000,
+        description="Who may read it of the people that another program, such as Open WebUI, asks for: `everyone`, "
+        "`user:alice@example.com`, `group:legal`, separated by commas; nobody if empty. Keys have limits of their own.",
+    )
+
+    @field_validator("readers")
+    @classmethod
+    def _check_readers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for reader in value:
+            if reader != "everyone" and not (reader.startswith(("user:", "group:")) and reader.partition(":")[2]):
+                raise ValueError("each reader must be everyone, user:NAME@HOST or group:NAME")
+        return value
 
     @model_validator(mode="after")
     def _check_dimensions(self) -> "KnowledgeBaseSettings":

@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from pincite import __version__
-from pincite.cli import adding, asking, backend, evaluating, inventory, keys, reference, searching, serving
+from pincite.cli import adding, asking, backend, evaluating, inventory, keys, openwebui, reference, searching, serving
 from pincite.cli.terminal import visible
 from pincite.errors import InvalidRequest, PinciteError
 
@@ -34,6 +34,7 @@ app.command("doctor")(inventory.doctor)
 app.command("eval")(evaluating.evaluate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(backend.app, name="backend")
+app.add_typer(openwebui.app, name="openwebui")
 app.add_typer(reference.app, name="docs", hidden=True)
 
 

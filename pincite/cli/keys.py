@@ -26,7 +26,7 @@ def add(
     from pincite.cli.door import no_such_knowledge_base
     from pincite.keyring import issue_key
 
-    with _catalog() as catalog:
+    with open_catalog() as catalog:
         found = {name: catalog.knowledge_base(name) for name in kb or ()}
         for wanted, record in found.items():
             if record is None:
@@ -41,7 +41,7 @@ def add(
 @app.command("list")
 def show() -> int:
     """List the issued keys, without the keys."""
-    with _catalog() as catalog:
+    with open_catalog() as catalog:
         names = {kb.id: kb.name for kb in catalog.knowledge_bases()}
         for key in catalog.api_keys():
             reach = "all" if key.knowledge_bases is None else ", ".join(names.get(i, i) for i in key.knowledge_bases)
@@ -54,7 +54,7 @@ def remove(key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's i
     """Take a key back: from now on it opens nothing, and neither do the viewer links made with it."""
     from pincite.errors import NotFound
 
-    with _catalog() as catalog:
+    with open_catalog() as catalog:
         if not catalog.delete_api_key(key_id):
             raise NotFound(f"There is no key {key_id}; `pincite keys list` shows the ones there are.")
     typer.echo(f"Took back {key_id}.")
@@ -62,7 +62,8 @@ def remove(key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's i
 
 
 @contextmanager
-def _catalog() -> Iterator["Catalog"]:
+def open_catalog() -> Iterator["Catalog"]:
+    """Open the catalog of the data folder, beside the server that may be running on it."""
     from pincite.catalog import Catalog
     from pincite.settings import load_settings
 

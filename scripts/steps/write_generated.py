@@ -1,4 +1,4 @@
-"""Write everything that is made from the code: docs/settings.md, docs/cli.md and the samples."""
+"""Write everything that is made from the code: docs/settings.md, docs/cli.md, the function files and the samples."""
 
 import sys
 

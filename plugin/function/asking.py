@@ -1,0 +1,124 @@
+"""Asks a Pincite server over HTTP, in the name of the person in the chat."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from plugin.function.wording import say
+
+LIST_TIMEOUT_S = 3.0
+STATEMENT_LIFETIME_S = 60
+STATEMENT_HEADER = "Pincite-Person"
+
+
+class PinciteFailure(Exception):
+    """A search that could not be done; `code` is a problem's code of the server, "unreachable" or "slow"."""
+
+    def __init__(self, code: str, seconds: float = 0.0) -> None:
+        super().__init__(code)
+        self.code = code
+        self.seconds = seconds
+
+    def sentence(self, language: str) -> str:
+        """Return the one line that tells a person."""
+        try:
+            return say(language, self.code, seconds=f"{self.seconds:g}")
+        except KeyError:
+            return say(language, "other", code=self.code)
+
+
+def statement(key: str, person: dict[str, Any], now: float) -> str:
+    """Return who asks as a JSON Web Token (RFC 7519) that lives a minute, signed with a secret made from
+    the key (HS256).
+
+    `person` has `id`, and may have `email`, `name` and `groups`.
+    """
+    claims = {
+        "iss": "pincite-plugin",
+        "sub": str(person["id"]),
+        "email": str(person.get("email") or ""),
+        "name": str(person.get("name") or ""),
+        "groups": [str(group) for group in person.get("groups") or []],
+        "iat": int(now),
+        "exp": int(now) + STATEMENT_LIFETIME_S,
+    }
+    signed = f"{_encoded({'alg': 'HS256', 'typ': 'JWT'})}.{_encoded(claims)}"
+    secret = hashlib.sha256(b"pincite statement\0" + key.encode()).digest()
+    return f"{signed}.{_base64(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
+
+
+def _encoded(value: dict[str, Any]) -> str:
+    return _base64(json.dumps(value, separators=(",", ":")).encode())
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Pincite:
+    """A server at `url`; connections are kept, so one object serves many questions."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._key = key
+        self._now = now
+        self._http = httpx.AsyncClient(base_url=url.rstrip("/"), transport=transport, trust_env=False)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._http.aclose()
+
+    async def knowledge_bases(self, person: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the knowledge bases that the key, and the person if there is one, may read.
+
+        Raises:
+            PinciteFailure: they could not be listed.
+        """
+        listed: list[dict[str, Any]] = await self._ask("GET", "/api/knowledge-bases", LIST_TIMEOUT_S, person)
+        return listed
+
+    async def search(
+        self, person: dict[str, Any], knowledge_base: str | None, question: str, k: int | None, timeout_s: float
+    ) -> dict[str, Any]:
+        """Return `passages` (citations, best first), `why` there are none, and `notes`; None searches everything.
+
+        Raises:
+            PinciteFailure: the documents could not be searched.
+        """
+        asked = {"knowledge_base": knowledge_base, "question": question, "k": k}
+        found: dict[str, Any] = await self._ask("POST", "/api/search", timeout_s, person, asked)
+        return found
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        timeout_s: float,
+        person: dict[str, Any] | None,
+        body: dict[str, Any] | None = None,
+    ) -> Any:
+        headers = {"Authorization": f"Bearer {self._key}"}
+        if person is not None:
+            headers[STATEMENT_HEADER] = statement(self._key, person, self._now())
+        try:
+            answer = await self._http.request(method, path, json=body, headers=headers, timeout=timeout_s)
+            told = answer.json()
+        except httpx.TimeoutException:
+            raise PinciteFailure("slow", timeout_s) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+            raise PinciteFailure("unreachable") from None
+        if answer.is_success:
+            return told
+        code = told.get("code") if isinstance(told, dict) else None
+        raise PinciteFailure(str(code or f"HTTP {answer.status_code}"))

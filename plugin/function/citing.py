@@ -1,0 +1,99 @@
+"""Passages as Open WebUI's citations, and the numbers in an answer as references to them.
+
+Open WebUI numbers citations in the order in which their `source` events arrive. An answer cites the passages by the
+numbers they had in the prompt; so the numbers are rewritten in the order of first use, and the event of a passage is
+sent just before the text that cites it first. Passages that are never cited are never listed.
+"""
+
+import html
+import re
+from typing import Any
+
+from plugin.function.wording import say
+
+SEPARATOR = r"\s*[,，、;；]\s*"
+REFERENCE = re.compile(rf"[\[【]\s*(\d{{1,2}}(?:{SEPARATOR}\d{{1,2}})*)\s*[\]】]")
+UNFINISHED = re.compile(r"[\[【][\d\s,，、;；]{0,40}$")
+ADDRESS = re.compile(r"https?:/+", re.IGNORECASE)
+
+
+def cited_name(passage: dict[str, Any], language: str) -> str:
+    """Return what a citation's chip reads, such as "Handbook.pdf, p. 12"; a format without pages has its section."""
+    path = str(passage["document"]["path"])
+    # With an address in it, Open WebUI would show only its host, and ask a third party for an icon.
+    name = ADDRESS.sub("", path.rstrip("/")).rsplit("/", 1)[-1]
+    if passage.get("page") is not None:
+        return say(language, "page", name=name, page=passage["page"])
+    section = str(passage.get("section") or "").rsplit(" › ", 1)[-1]
+    return say(language, "section", name=name, section=ADDRESS.sub("", section)) if section else name
+
+
+def marked_html(passage: dict[str, Any]) -> str:
+    """Return the passage as HTML of our own making: its text escaped, its marks as `<mark>`."""
+    text, cuts = str(passage["text"]), [0]
+    spans = sorted((int(mark["start"]), int(mark["end"])) for mark in passage.get("marks") or [])
+    merged: list[tuple[int, int]] = []
+    for start, end in spans:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    pieces = []
+    for start, end in merged:
+        pieces += [html.escape(text[cuts[-1] : start]), f"<mark>{html.escape(text[start:end])}</mark>"]
+        cuts.append(end)
+    pieces.append(html.escape(text[cuts[-1] :]))
+    style = "white-space:pre-wrap;font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;padding:8px"
+    return f'<div style="{style}">{"".join(pieces)}</div>'
+
+
+def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
+    """Return a passage as the `data` of a `source` event.
+
+    `page` is 0-based there, and only there; `embed_url` is what a click on the chip opens beside the chat.
+    """
+    name = cited_name(passage, language)
+    identifier = f"pincite:{passage['id']}"
+    metadata: dict[str, Any] = {"source": identifier, "name": name, "html": True}
+    if passage.get("page") is not None:
+        metadata["page"] = passage["page"] - 1
+    return {
+        "source": {"id": identifier, "name": name, "url": passage["url"], "embed_url": passage["url"]},
+        "document": [marked_html(passage)],
+        "metadata": [metadata],
+        "distances": [passage["score"]],
+    }
+
+
+class Citing:
+    """Rewrites the numbers of an answer as it streams; `cited` are the passages cited so far, in order."""
+
+    def __init__(self, passages: list[dict[str, Any]]) -> None:
+        self._passages = passages
+        self._numbers: dict[int, int] = {}
+        self._held = ""
+
+    @property
+    def cited(self) -> list[dict[str, Any]]:
+        return [self._passages[given - 1] for given in self._numbers]
+
+    def feed(self, text: str) -> str:
+        """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
+        text = self._held + text
+        unfinished = UNFINISHED.search(text)
+        self._held = text[unfinished.start() :] if unfinished else ""
+        return REFERENCE.sub(self._renumber, text[: len(text) - len(self._held)])
+
+    def rest(self) -> str:
+        """Return what was held back when the answer has ended."""
+        held, self._held = self._held, ""
+        return held
+
+    def cite(self, given: int) -> str:
+        """Return the reference to the passage with the 1-based number `given` of the prompt."""
+        return f"[{self._numbers.setdefault(given, len(self._numbers) + 1)}]"
+
+    def _renumber(self, reference: re.Match[str]) -> str:
+        given = [int(number) for number in re.split(SEPARATOR, reference[1])]
+        # A number that no passage has is an invention; shown, it would look like evidence.
+        return "".join(self.cite(number) for number in given if 1 <= number <= len(self._passages))

@@ -1,0 +1,73 @@
+"""One question of one person to Pincite, with the status lines that tell in the chat what happens."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from plugin.function.asking import Pincite
+from plugin.function.wording import counted, say
+
+Emit = Callable[[dict[str, Any]], Awaitable[None]] | None
+
+
+@dataclass
+class Asker:
+    """The person who asks, the language they are told things in, and where status lines go."""
+
+    person: dict[str, Any]
+    language: str
+    emit: Emit = None
+
+    def say(self, sentence: str, **values: object) -> str:
+        """Return a sentence in their language."""
+        return say(self.language, sentence, **values)
+
+    async def status(self, description: str, *, done: bool = False) -> None:
+        """Show a line of what happens; `done` ends the lines of this message."""
+        if self.emit is not None:
+            await self.emit({"type": "status", "data": {"description": description, "done": done}})
+
+    def counted(self, passages: list[dict[str, Any]]) -> str:
+        """Return "5 passages from 2 documents"."""
+        documents = len({passage["document"]["id"] for passage in passages})
+        return self.say(
+            "found",
+            passages=counted(self.language, "a passage", "passages", len(passages)),
+            documents=counted(self.language, "a document", "documents", documents),
+        )
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where to search, how much and how long; `knowledge_base` None is every one that the person may read."""
+
+    knowledge_base: str | None = None
+    name: str = ""
+    passages: int | None = None
+    timeout_s: float = 20.0
+
+
+async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
+    """Return the passages for a question, telling the person what is done.
+
+    Raises:
+        PinciteFailure: the documents could not be searched.
+        NothingRelevant: no passage is relevant; the message says why.
+    """
+    name = f" {scope.name}" if scope.name and asker.language == "en" else f"“{scope.name}”"
+    searching = asker.say("searching", name=name.strip()) if scope.name else asker.say("searching everything")
+    await asker.status(searching)
+    found = await pincite.search(asker.person, scope.knowledge_base, question, scope.passages, scope.timeout_s)
+    passages: list[dict[str, Any]] = found["passages"]
+    if not passages:
+        reason = (found.get("why") or {}).get("reason", "below_floor")
+        raise NothingRelevant(asker.say("nothing", why=asker.say(reason)))
+    return passages
+
+
+class NothingRelevant(Exception):
+    """The documents hold nothing on the question; `sentence` tells the person, and why."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
