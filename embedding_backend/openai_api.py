@@ -73,22 +73,25 @@ def embeddings_router(embedder: Embedder, name: str | None = None) -> APIRouter:
         """Embed one text or a list of texts."""
         model = name or embedder.model.id
         try:
-            wanted = _checked(await _body(request), model, embedder.model.dimensions)
-            # Counting may take a while, or ask a server.
-            counts = await asyncio.to_thread(embedder.count_tokens, wanted.texts)
-            _refuse_too_long(counts, embedder.model.max_tokens)
-            vectors = await _embed(embedder, wanted)
+            return Response(await embed(await _body(request), embedder, model), media_type="application/json")
         except Refusal as refusal:
             return refusal.response()
         except BackendFailure as failure:
             return Refusal(str(failure), 503).response()
-        if len(vectors) <= _QUICK_TEXTS:
-            content = _answer(vectors, model, sum(counts), wanted.as_base64)
-        else:
-            content = await asyncio.to_thread(_answer, vectors, model, sum(counts), wanted.as_base64)
-        return Response(content, media_type="application/json")
 
     return router
+
+
+async def embed(body: dict[str, Any], embedder: Embedder, model: str) -> bytes:
+    """Return the JSON that answers a request for the vectors of `model`; raises Refusal and BackendFailure."""
+    wanted = _checked(body, model, embedder.model.dimensions)
+    # Counting may take a while, or ask a server.
+    counts = await asyncio.to_thread(embedder.count_tokens, wanted.texts)
+    _refuse_too_long(counts, embedder.model.max_tokens)
+    vectors = await _embed(embedder, wanted)
+    if len(vectors) <= _QUICK_TEXTS:
+        return _answer(vectors, model, sum(counts), wanted.as_base64)
+    return await asyncio.to_thread(_answer, vectors, model, sum(counts), wanted.as_base64)
 
 
 def create_app(embedder: Embedder, api_key: str | None = None) -> FastAPI:

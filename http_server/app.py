@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from http_server import chat, documents, jobs, knowledge_bases, operations, searching
+from http_server import chat, documents, jobs, knowledge_bases, models, operations, searching
 from http_server.body_limit import BodyLimit
 from http_server.metrics import Metrics, Observed
 from http_server.problems import Problem, handle_problems
@@ -42,7 +42,7 @@ def create_app(workspace: Workspace, mcp_app: ASGIApp | None = None) -> FastAPI:
     app.state.workspace = workspace
     app.state.metrics = metrics
     handle_problems(app)
-    for part in (knowledge_bases, documents, jobs, searching, chat, operations, viewer):
+    for part in (knowledge_bases, documents, jobs, searching, chat, models, operations, viewer):
         app.include_router(part.router)
     if mcp_app is not None:
         app.router.routes.append(Route(MCP_PATH, endpoint=mcp_app))  # an exact path: a mount would redirect to "/mcp/"

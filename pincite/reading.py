@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from embedding_backend import Embedder
 from pincite.access import Principal
 from pincite.answers import Event, answer
 from pincite.assembly import Parts
@@ -24,7 +25,7 @@ from pincite.finding import Occurrences, find
 from pincite.keyring import Keyring
 from pincite.passage import Passage, SearchFilter, SearchResult
 from pincite.records import SERVED, DocumentRecord, Job, KnowledgeBase
-from pincite.settings import Settings
+from pincite.settings import KnowledgeBaseSettings, Settings
 
 DRAWABLE = frozenset({"application/pdf"})
 NO_SUCH_KNOWLEDGE_BASE = "There is no knowledge base “{}” that you may read; list the ones there are."
@@ -169,6 +170,19 @@ class Reading:
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def embedder(self, who: Principal, name: str) -> Embedder:
+        """Return the model of the knowledge base of this name or id; for any other name, that of new knowledge bases.
+
+        Raises:
+            BackendError: its server does not answer.
+        """
+        embedders = self._opened.embedders
+        try:
+            found = await self.knowledge_base(who, name)
+        except UnknownKnowledgeBase:
+            return await embedders.wanted(KnowledgeBaseSettings(embedding_model=embedders.default))
+        return await embedders.wanted(found.settings)
 
     async def indexed_passages(self, who: Principal, kb: str) -> int:
         """Return how many passages the index holds; the catalog's number differs only while a job runs."""

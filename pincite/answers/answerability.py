@@ -4,7 +4,7 @@ from pincite.passage import SearchResult
 
 # A search returns what is on the question's subject; an answer needs more than that. Measured in
 # docs/measurements/answers.md on questions whose document is there, and on the same questions without it.
-ANSWER_FLOOR = 0.5
+ANSWER_FLOOR = 0.58
 
 
 def may_answer(found: SearchResult) -> bool:

@@ -19,7 +19,7 @@ MOST_CHARACTERS = 1_500
 # Of sentences of this many characters only the best part of a table or a list is quoted.
 LONGEST_SENTENCE = 600
 # A sentence shorter than this is a heading or a fragment, and says something only with its neighbour.
-_FRAGMENT = 24
+_FRAGMENT = 40
 
 _COUNTED = re.compile(
     r"how (?:many|much|long|old|far|often|quickly|soon|tall|high|large|big)"
@@ -42,8 +42,12 @@ _YEAR = re.compile(
 # What each kind of evidence adds to a sentence of the best passage; the words' share lies between 0 and 1.
 _WORDS = 1.0
 _MARKED = 0.45
-_NEAR_MARK = 0.15
+_NEAR_MARK = 0.3
 _KIND = 0.25
+# What a word of the question counts that stands beside the sentence only.
+_OF_HEADING = 0.4
+_OF_NEIGHBOUR = 0.2
+_OF_CAPTION = 0.8
 # A sentence this much weaker than the best adds words, seldom the answer.
 _WEAKER = 0.9
 # What a passage's place costs: a good sentence of the second is preferred to a middling one of the first.
@@ -91,11 +95,16 @@ def _candidates(
     spans = _whole(text, list(sentences(text)))
     marked = next((mark for mark in passage.marks if mark.kind == "sentence"), None)
     heading = lexical_form(f"{passage.document.title} {passage.section}")
+    forms = [lexical_form(text[start:end]) for start, end in spans]
     candidates = []
-    for span in spans:
-        own = lexical_form(text[span[0] : span[1]])
-        # A heading tells what its sentences are about, so they need not say it again.
-        share = sum(max(term.found_in(own), 0.4 * term.found_in(heading)) for term in terms) / max(1, len(terms))
+    for place, span in enumerate(spans):
+        # A heading tells what its sentences are about, so they need not say it again; so does a caption its table.
+        beside = " ".join(forms[max(0, place - 2) : place + 2])
+        weight = _OF_CAPTION if "\t" in text[slice(*span)] else _OF_NEIGHBOUR
+        share = sum(
+            max(term.found_in(forms[place]), weight * term.found_in(beside), _OF_HEADING * term.found_in(heading))
+            for term in terms
+        ) / max(1, len(terms))
         value = _WORDS * share + _marked(span, marked) - _LATER * (number - 1) + 0.5 * passage.score
         if any(pattern.search(text, *span) for pattern in wanted):
             value += _KIND

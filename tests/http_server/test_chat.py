@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from http_server.app import create_app
+from pincite.access import Principal
 from tests.http_server.sample_workspace import ADMIN_KEY, NOTICE, Served
 from tests.serving import served
 
@@ -149,3 +150,27 @@ async def test_a_stream_is_server_sent_events_that_end_with_done(contracts: Serv
     events = [line.removeprefix("data: ") for line in streamed.text.splitlines() if line.startswith("data: ")]
     assert events[-1] == "[DONE]"
     assert {json.loads(event)["object"] for event in events[:-1]} == {"chat.completion.chunk"}
+
+
+async def test_the_models_are_the_knowledge_bases_that_may_be_read(
+    client: openai.AsyncOpenAI, contracts: Served
+) -> None:
+    listed = [model async for model in client.models.list()]
+    assert [model.id for model in listed] == ["kb_2025_contract_v1", "library"]
+    library = (await contracts.http.get("/api/knowledge-bases/library")).json()["id"]
+    key = await contracts.key({"read"}, frozenset({library}))
+    own = (await contracts.http.get("/v1/models", headers=key)).json()["data"]
+    assert [(model["id"], model["knowledge_base_id"]) for model in own] == [("library", library)]
+
+
+async def test_openais_client_gets_vectors(client: openai.AsyncOpenAI, contracts: Served) -> None:
+    embedder = await contracts.workspace.embedder(Principal.system(), "library")
+    for name in ("library", "qwen3-embed"):
+        answer = await client.embeddings.create(model=name, input=[NOTICE, "something else"])
+        assert [len(vector.embedding) for vector in answer.data] == [embedder.model.dimensions] * 2
+        assert answer.model == embedder.model.id
+    also = await contracts.http.post("/api/embeddings", json={"model": "library", "input": NOTICE})
+    assert also.json()["data"][0]["embedding"] == pytest.approx(answer.data[0].embedding, abs=1e-6)
+    with pytest.raises(openai.UnprocessableEntityError) as raised:
+        await client.embeddings.create(model="library", input=[])
+    assert raised.value.code == "invalid_request"

@@ -197,6 +197,17 @@ def said(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
+def embed(**changes: Any) -> dict[str, Any]:
+    return {"model": "library", "input": "x", **changes}
+
+
+for _path in ("/api/embeddings", "/v1/embeddings"):
+    TRIGGERS |= {
+        ("post", _path, "backend_error"): with_backends_away(ask("post", _path, json=embed(input_type="query"))),
+        ("post", _path, "invalid_request"): ask("post", _path, json=embed(input=" ")),
+        ("post", _path, "request_too_large"): ask("post", _path, content=b"x" * (MAX_BODY_BYTES + 1)),
+    }
+
 for _path in ("/api/chat/completions", "/v1/chat/completions"):
     TRIGGERS |= {
         ("post", _path, "backend_error"): with_backends_away(ask("post", _path, json=chat())),
