@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedding_backend import Vectors
+from embedding_backend import PassageText, Vectors
 from pincite.chunking import Chunk, chunk
 from pincite.document import Box, Document, Page, Section, Words
 from pincite.errors import BackendError, EmptyQuestion, IndexMismatch, InvalidResultCount, QuestionTooLong
-from pincite.index import GRAPH_ERROR, CitedPassage, Hit, Index, RowsMoved, View, Window
+from pincite.index import CitedPassage, Index, RowsMoved, View
 from pincite.lexical import Sample, lexical_form, question_terms
 from pincite.passage import DocumentReference, SearchFilter
 from pincite.search import search
@@ -263,14 +263,14 @@ async def test_rows_that_move_or_leave_during_a_search_are_found_where_they_are(
 ) -> None:
     for name in ("contract", "other"):
         await add(index, embedder, name, plain(f"{LIABILITY}\n\n{PAYMENT}"))
-    measured, changes = View.measured, iter([index.maintain(), index.remove_document("contract")])
+    passages, changes = View.passages, iter([index.maintain(), index.remove_document("contract")])
 
-    async def change_then_measure(view: View, windows: Sequence[Window], question: Vectors) -> list[Hit]:
+    async def change_then_read(view: View, passage_ids: Sequence[str]) -> dict[str, CitedPassage]:
         if change := next(changes, None):
             await change
-        return await measured(view, windows, question)
+        return await passages(view, passage_ids)
 
-    monkeypatch.setattr(View, "measured", change_then_measure)
+    monkeypatch.setattr(View, "passages", change_then_read)
     found = await search(index, embedder, "liability of the supplier", k=5)
     assert {passage.document.id for passage in found.passages} == {"other"}
 
@@ -280,7 +280,7 @@ async def test_a_view_says_that_the_index_has_grown(index: Index, embedder: Fake
     (question,) = await embedder.embed_queries([PARKING])
     view = await index.view()
     await add(index, embedder, "contract", plain(LIABILITY))
-    assert view.windows_of("house:0")
+    assert await view.windows_of(["house:0"], question)
     with pytest.raises(RowsMoved):
         await view.nearest(question, 10)
     grown = await index.view()
@@ -288,18 +288,34 @@ async def test_a_view_says_that_the_index_has_grown(index: Index, embedder: Fake
     assert await index.view() is grown
 
 
-async def test_what_the_graph_rounds_is_within_its_error(
-    index: Index, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(30):
-        await add(index, embedder, f"d{number}", plain(f"Machine {number} is serviced by team {number * 7}. {PARKING}"))
-    monkeypatch.setattr("pincite.index.table._BRUTE_FORCE_ROWS", 20)
+class GivenVectors(FakeEmbedder):
+    """Answers with vectors made before, all of a passage's windows at once."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        super().__init__(dimensions=vectors.shape[1])
+        self._vectors = vectors
+
+    async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
+        return [self._vectors]
+
+
+async def test_a_large_index_finds_the_few_windows_that_are_unlike_all_others(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    common, rare = np.eye(100, dtype=np.float32)[:2]  # 100 is not a length the vector index takes
+    index = await Index.open(str(tmp_path), "kb", GivenVectors(common[None]).model)
+    similarities: list[float] = []
+    question = common * 0.6 + rare * 0.8
+    for name, centre, count in (("common", common, 4_100), ("rare", rare, 2)):
+        vectors = (centre + 0.02 * random.normal(size=(count, 100))).astype(np.float32)
+        whole = Chunk(0, count, "", "", (), (), tuple((i, i + 1) for i in range(count)))
+        reference = DocumentReference(name, name, name)
+        await index.replace_document(reference, plain("x" * count), [whole], GivenVectors(vectors))
+        similarities += (vectors @ question).tolist()
     await index.maintain()
-    view = await index.view()
-    (question,) = await embedder.embed_queries(["Which team services machine 7?"])
-    near = await view.nearest(question, 20)
-    exact = {hit.window: hit.similarity for hit in await view.measured([hit.window for hit in near], question)}
-    assert all(abs(hit.similarity - exact[hit.window]) < GRAPH_ERROR for hit in near)
+    found = await (await index.view()).nearest(question, 20)
+    assert [hit.window.passage_id for hit in found[:2]] == ["rare:0", "rare:0"]
+    assert [hit.similarity for hit in found[:2]] == pytest.approx(sorted(similarities)[:-3:-1], abs=2e-3)
+    await index.close()
 
 
 @settings(deadline=None)

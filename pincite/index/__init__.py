@@ -3,6 +3,6 @@
 from pincite.index.cited_passage import CitedPassage
 from pincite.index.rows import Window
 from pincite.index.table import Index
-from pincite.index.view import GRAPH_ERROR, Hit, RowsMoved, View
+from pincite.index.view import Hit, RowsMoved, View
 
-__all__ = ["GRAPH_ERROR", "CitedPassage", "Hit", "Index", "RowsMoved", "View", "Window"]
+__all__ = ["CitedPassage", "Hit", "Index", "RowsMoved", "View", "Window"]

@@ -22,6 +22,8 @@ from pincite.passage import DocumentReference
 
 _METADATA_KEY = b"pincite"
 _VERSION = 2
+# LanceDB's vector index takes vectors whose length is a multiple of this.
+_VECTOR_STEP = 8
 
 
 def schema(model: EmbeddingModel) -> pa.Schema:
@@ -37,7 +39,7 @@ def schema(model: EmbeddingModel) -> pa.Schema:
             pa.field("window", pa.int32(), nullable=False),
             pa.field("window_start", pa.int32(), nullable=False),
             pa.field("window_end", pa.int32(), nullable=False),
-            pa.field("vector", pa.list_(pa.float16(), model.dimensions), nullable=False),
+            pa.field("vector", pa.list_(pa.float16(), _padded_length(model.dimensions)), nullable=False),
             pa.field("lexical", pa.string()),
             # what the document is called, on the first passage of those that have several
             pa.field("naming", pa.string()),
@@ -54,6 +56,16 @@ def remembered_model(stored: pa.Schema) -> EmbeddingModel | None:
     if remembered.get("version") != _VERSION:
         return None
     return EmbeddingModel(**remembered["model"])
+
+
+def padded(vectors: Vectors) -> Vectors:
+    """Return vectors (…, dimensions) with zeros behind them, as long as the index keeps them."""
+    missing = _padded_length(vectors.shape[-1]) - vectors.shape[-1]
+    return np.pad(vectors, [(0, 0)] * (vectors.ndim - 1) + [(0, missing)]) if missing else vectors
+
+
+def _padded_length(dimensions: int) -> int:
+    return -(-dimensions // _VECTOR_STEP) * _VECTOR_STEP
 
 
 def rows(
@@ -110,5 +122,5 @@ def rows(
 
 def _column(vectors: list[Vectors], columns: pa.Schema) -> pa.FixedSizeListArray:
     kind = columns.field("vector").type
-    flat = np.concatenate([*vectors, np.empty((0, kind.list_size), np.float32)]).astype(np.float16)
+    flat = np.concatenate([*map(padded, vectors), np.empty((0, kind.list_size), np.float32)]).astype(np.float16)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), kind.list_size)

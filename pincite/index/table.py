@@ -8,7 +8,7 @@ from typing import Any
 import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.index import FTS, BTree, HnswSq
+from lancedb.index import FTS, BTree, IvfRq
 
 from embedding_backend import BackendFailure, Embedder, EmbeddingModel, PassageText, Vectors
 from pincite.chunking import Chunk
@@ -21,11 +21,12 @@ from pincite.passage import DocumentReference, SearchFilter
 
 # Passages embedded between two reports of progress.
 _BATCH_PASSAGES = 32
-# Below this many rows a search reads every vector (about 4 ms of CPU a thousand); above, it walks a graph.
+# Below this many rows a search reads every vector (about 4 ms of CPU a thousand); above, one bit of each number.
 _BRUTE_FORCE_ROWS = 4_000
-# One graph for as many rows as fit in memory while it is built; parameters measured in docs/decisions/0007-index.md.
-_ROWS_A_PARTITION = 1_000_000
-_EF_CONSTRUCTION = 150
+# The parameters were measured: docs/decisions/0007-index.md.
+_ROWS_A_PARTITION = 4_000
+_FEWEST_PARTITIONS = 16
+_TRAINING_ROUNDS = 10
 # Versions of the table are kept this long for readers that still use them.
 _KEEP_VERSIONS = timedelta(minutes=10)
 # Another process sees what this one wrote after this long; asking at every query would cost it thrice the time. A
@@ -147,9 +148,9 @@ class Index:
             indexed = {tuple(i.columns) for i in await self._table.list_indices()}
             count = await self._table.count_rows()
             if count > _BRUTE_FORCE_ROWS and ("vector",) not in indexed:
-                partitions = -(-count // _ROWS_A_PARTITION)
-                graph = HnswSq(distance_type="dot", num_partitions=partitions, ef_construction=_EF_CONSTRUCTION)
-                await self._table.create_index("vector", config=graph)
+                partitions = max(_FEWEST_PARTITIONS, count // _ROWS_A_PARTITION)
+                bits = IvfRq(distance_type="dot", num_partitions=partitions, max_iterations=_TRAINING_ROUNDS)
+                await self._table.create_index("vector", config=bits)
 
     async def _create_scalar_indexes(self) -> None:
         indexed = {tuple(i.columns) for i in await self._table.list_indices()}

@@ -14,14 +14,15 @@ from embedding_backend import EmbeddingModel, Vectors
 from pincite.index.cited_passage import CitedPassage
 from pincite.index.conditions import condition
 from pincite.index.rows import COLUMNS, Rows, Window
+from pincite.index.schema import padded
 from pincite.lexical import Sample
 from pincite.passage import SearchFilter
 
-_EF_SEARCH = 150
-# A graph holds each number of a vector in 8 bits: its similarities are off by 0.0008 (standard deviation; at most by
-# 0.0025 in 4,500 of them). LanceDB would read the vectors of all that it found to be exact, which costs as much as
-# finding them; a search does it for those that can be among the best.
-GRAPH_ERROR = 0.005
+# Partitions of the vector index that a search reads: all, up to half a million rows. A language with few documents lies
+# in a partition of its own, which may be far from the question.
+_PROBES = 128
+# The index finds this many times the windows asked for by one bit a number, and orders them by their vectors.
+_REFINE = 2
 # Passages from which the rarity of a word is estimated.
 _SAMPLE = 512
 
@@ -78,9 +79,9 @@ class View:
         return [lexical for lexical in found["lexical"].to_pylist() if lexical]
 
     async def nearest(self, question: Vectors, limit: int, where: SearchFilter | None = None) -> list[Hit]:
-        """Return the windows most similar to one question vector (dimensions,), best first, within GRAPH_ERROR."""
-        query = self._table.query().nearest_to(question).distance_type("dot").ef(_EF_SEARCH)
-        query = query.limit(limit).with_row_id().select(["_distance"])
+        """Return the windows most similar to one question vector (dimensions,), best first."""
+        query = self._table.query().nearest_to(padded(question)).distance_type("dot").nprobes(_PROBES)
+        query = query.refine_factor(_REFINE).limit(limit).with_row_id().select(["_distance"])
         if passing := condition(where):
             query = query.where(passing)
         found = await query.to_arrow()
@@ -118,16 +119,16 @@ class View:
             raise RowsMoved
         return windows
 
-    def windows_of(self, passage_id: str) -> list[Window]:
-        """Return all windows of a passage."""
-        return self._rows.windows_of(passage_id)
-
-    async def measured(self, windows: Sequence[Window], question: Vectors) -> list[Hit]:
-        """Return the windows with their exact similarity to a question vector (dimensions,)."""
+    async def windows_of(self, passage_ids: Sequence[str], question: Vectors) -> list[Hit]:
+        """Return all windows of these passages with their similarity to a question vector (dimensions,)."""
+        if not passage_ids:
+            return []
+        windows = [window for passage_id in passage_ids for window in self._rows.windows_of(passage_id)]
         by_address = {window.address: window for window in windows}
         found = await self._take(by_address, ["vector"])
-        vectors = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.model.dimensions)
-        similarities = (vectors.astype(np.float32) @ question).tolist()
+        wanted = padded(question)
+        vectors = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, len(wanted))
+        similarities = (vectors.astype(np.float32) @ wanted).tolist()
         addresses = found["_rowid"].to_pylist()
         return [Hit(by_address[a], similarity) for a, similarity in zip(addresses, similarities, strict=True)]
 

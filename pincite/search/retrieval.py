@@ -1,14 +1,13 @@
 """A question to cited passages: by meaning and by words, fused, neighbours joined, the evidence marked."""
 
 import asyncio
-import heapq
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from embedding_backend import BackendFailure, Embedder, Vectors
 from pincite.errors import BackendError, EmptyQuestion, InvalidResultCount, QuestionTooLong
-from pincite.index import GRAPH_ERROR, CitedPassage, Hit, Index, RowsMoved, View, Window
+from pincite.index import CitedPassage, Hit, Index, RowsMoved, View, Window
 from pincite.lexical import question_terms
 from pincite.passage import NothingFound, Passage, SearchFilter, SearchResult
 from pincite.search.marking import marks
@@ -68,9 +67,7 @@ async def search(
         try:
             view = await index.view()
             terms = weigh(question_terms(question), view.sample)
-            # Enough of them that k remain when neighbours are joined.
-            wanted = max(k * (_MOST_JOINED + 1), MOST_RERANKED if reranking else 0)
-            candidates = await _candidates(view, vector, terms, where, wanted)
+            candidates = await _candidates(view, vector, terms, where)
             found = time.perf_counter()
             timings = {"embed": (embedded - started) * 1e3}
             notes: tuple[str, ...] = ()
@@ -104,9 +101,9 @@ def check(question: str, k: int) -> str:
 
 
 async def _candidates(
-    view: View, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None, wanted: int
+    view: View, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None
 ) -> list[_Candidate]:
-    """Return at least the `wanted` best of what either side found, with all the evidence, best first."""
+    """Return what either side found, with all the evidence, best first."""
     words = " ".join(w.term.needle for w in sorted(terms, key=lambda w: -w.weight)[:_MOST_TERMS])
     near, with_words, called = await asyncio.gather(
         view.nearest(vector, _NEAREST_WINDOWS, where),
@@ -117,32 +114,23 @@ async def _candidates(
     if meant := tuple(document_id for document_id, share in named.items() if share >= _MEANT):
         within = replace(where or SearchFilter(), document_ids=meant)
         near += await view.nearest(vector, _NEAREST_WITHIN, within)
-    hits: dict[str, list[Hit]] = {passage_id: [] for passage_id in with_words}
-    for hit in near:
-        hits.setdefault(hit.window.passage_id, []).append(hit)
-    covered = {p: cover(terms, lexical) for p, lexical in (await view.lexical_forms(list(hits))).items()}
-
-    def fused(passage_id: str, similarity: float) -> float:
+    best: dict[str, Hit] = {}
+    _keep_best(best, near)
+    _keep_best(best, await view.windows_of([passage_id for passage_id in with_words if passage_id not in best], vector))
+    candidates = []
+    for passage_id, lexical in (await view.lexical_forms(list(best))).items():
+        hit = best[passage_id]
         share = named.get(passage_id.rpartition(":")[0], 0.0)
-        return evidence(view.model, similarity, covered[passage_id], share)
-
-    # Of what was found by its vector, only what can be among the best is measured exactly.
-    best = {p: max(hit.similarity for hit in hits[p]) for p in covered if hits[p]}
-    least = heapq.nlargest(wanted, (fused(p, similarity - GRAPH_ERROR) for p, similarity in best.items()))
-    windows: list[Window] = []
-    for passage_id in covered:
-        if passage_id not in best:
-            windows += view.windows_of(passage_id)
-        elif len(least) < wanted or fused(passage_id, best[passage_id] + GRAPH_ERROR) >= least[-1]:
-            nearest = best[passage_id] - 2 * GRAPH_ERROR
-            windows += [hit.window for hit in hits[passage_id] if hit.similarity >= nearest]
-    exact: dict[str, Hit] = {}
-    for hit in await view.measured(windows, vector):
-        before = exact.get(hit.window.passage_id)
-        if before is None or hit.similarity > before.similarity:
-            exact[hit.window.passage_id] = hit
-    candidates = [_Candidate(p, fused(p, hit.similarity), hit.window) for p, hit in exact.items()]
+        fused = evidence(view.model, hit.similarity, cover(terms, lexical), share)
+        candidates.append(_Candidate(passage_id, fused, hit.window))
     return sorted(candidates, key=lambda candidate: (-candidate.fused, candidate.passage_id))
+
+
+def _keep_best(best: dict[str, Hit], hits: Sequence[Hit]) -> None:
+    for hit in hits:
+        before = best.get(hit.window.passage_id)
+        if before is None or hit.similarity > before.similarity:
+            best[hit.window.passage_id] = hit
 
 
 async def _reranked(
@@ -169,6 +157,7 @@ async def _passages(
     view: View, candidates: Sequence[_Candidate], terms: Sequence[WeightedTerm], k: int, knowledge_base_id: str
 ) -> list[Passage]:
     relevant = [candidate for candidate in candidates if probability(candidate.fused) >= FLOOR]
+    # Enough of them that k remain when neighbours are joined.
     relevant = relevant[: k * (_MOST_JOINED + 1)]
     if not relevant:
         return []
