@@ -18,13 +18,14 @@ from http_server.viewer import routes as viewer
 from pincite.workspace import Workspace
 
 VERSION = "1"
-MCP_PATH = "/mcp"
+# Exact paths: a mount would redirect to "/mcp/". The other one tells MCP clients where to get an access token.
+MCP_PATHS = ("/mcp", "/.well-known/oauth-protected-resource/mcp")
 DESCRIPTION = """Documents in, cited passages out: every passage names its exact page, section and boxes, and its `url`
 opens that page with the passage marked. Every error is a problem detail (RFC 9457) with a stable `code`."""
 
 
 def create_app(workspace: Workspace, mcp_app: ASGIApp | None = None) -> FastAPI:
-    """Return the application that serves an open `workspace`; `mcp_app` answers `/mcp`.
+    """Return the application that serves an open `workspace`; `mcp_app` answers `MCP_PATHS`.
 
     The caller opens and closes the workspace. The application has no state of its own besides its meters, so that
     several may serve one workspace. The server in front must not log queries: viewer links carry their token there.
@@ -45,7 +46,7 @@ def create_app(workspace: Workspace, mcp_app: ASGIApp | None = None) -> FastAPI:
     for part in (knowledge_bases, documents, jobs, searching, chat, models, operations, viewer):
         app.include_router(part.router)
     if mcp_app is not None:
-        app.router.routes.append(Route(MCP_PATH, endpoint=mcp_app))  # an exact path: a mount would redirect to "/mcp/"
+        app.router.routes += [Route(path, endpoint=mcp_app) for path in MCP_PATHS]
     _publish_problem_schema(app)
 
     app.add_middleware(BodyLimit)

@@ -1,4 +1,4 @@
-"""The MCP server and its transports: streamable HTTP for those who hold an API key, stdio for the local owner."""
+"""The MCP server and its transports: streamable HTTP for those who hold a key or token, stdio for the local owner."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -6,18 +6,16 @@ from urllib.parse import urlsplit
 from mcp.server.context import ServerRequestContext
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mcp_server.authentication import METADATA_PATH, RequireCredential, metadata_routes
+from mcp_server.toolbox import Toolbox
 from mcp_server.tools import build_server
 from pincite.access import Principal
-from pincite.errors import NotAuthenticated
 from pincite.settings import Settings
 from pincite.workspace import Workspace
 
-__all__ = ["build_server", "run_stdio", "streamable_http_app"]
+__all__ = ["METADATA_PATH", "build_server", "over_http", "run_stdio", "streamable_http_app"]
 
 PATH = "/mcp"
 # A question of 100,000 Chinese characters, escaped, still reaches the search, which says that it is too long.
@@ -27,13 +25,19 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 def streamable_http_app(workspace: Workspace) -> Starlette:
     """Return the ASGI application that answers `/mcp`, stateless; its lifespan has to run around the requests."""
-    app = build_server(workspace, _holder_of_the_key).streamable_http_app(
+    return over_http(build_server(workspace, holder_of_the_credential), workspace)
+
+
+def over_http(server: Toolbox, workspace: Workspace) -> Starlette:
+    """Put a server of this package behind the transport: keys and tokens, hosts and origins, both eras, no session."""
+    app = server.streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,
         max_request_body_size=MAX_BODY_BYTES,
         transport_security=_transport_security(workspace.settings),
     )
-    app.add_middleware(_RequireApiKey, workspace=workspace)
+    app.router.routes += metadata_routes(workspace.settings)
+    app.add_middleware(RequireCredential, workspace=workspace)
     return app
 
 
@@ -43,36 +47,8 @@ async def run_stdio(workspace: Workspace) -> None:
     await build_server(workspace, lambda _: owner).run_stdio_async()
 
 
-class _RequireApiKey:
-    """Lets through who sends a key that was issued, and remembers on the request whose it is."""
-
-    def __init__(self, app: ASGIApp, workspace: Workspace) -> None:
-        self.app = app
-        self.workspace = workspace
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        try:
-            if scheme.lower() != "bearer" or not key.strip():
-                raise NotAuthenticated("This needs an API key; send it as 'Authorization: Bearer <key>'.")
-            principal = await self.workspace.authenticate(key.strip())
-        except NotAuthenticated as error:
-            refusal = JSONResponse(
-                {"code": error.code, "detail": error.message, "status": 401, "title": "Not authenticated"},
-                status_code=401,
-                headers={"WWW-Authenticate": 'Bearer realm="pincite"'},
-                media_type="application/problem+json",
-            )
-            await refusal(scope, receive, send)
-            return
-        scope.setdefault("state", {})["principal"] = principal
-        await self.app(scope, receive, send)
-
-
-def _holder_of_the_key(ctx: ServerRequestContext[Any, Any]) -> Principal:
+def holder_of_the_credential(ctx: ServerRequestContext[Any, Any]) -> Principal:
+    """Return whose key or token came with an HTTP request."""
     request: Request = ctx.request  # type: ignore[assignment]  # over HTTP there always is one
     principal: Principal = request.state.principal
     return principal

@@ -8,10 +8,10 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pincite.errors import NotAuthenticated, NotPermitted, UnknownDocument
 
@@ -20,6 +20,9 @@ SCOPES: frozenset[str] = frozenset({"read", "write", "admin"})
 SYSTEM_ID = "system"
 ADMIN_ID = "admin"
 KEY_PREFIX = "pc_"
+# The scopes of an access token, as an authorisation server is set up to give them: rights, and knowledge bases by id.
+RIGHT_OF_SCOPE: dict[str, Scope] = {"pincite:read": "read", "pincite:write": "write", "pincite:admin": "admin"}
+SCOPE_OF_KNOWLEDGE_BASE = "pincite:kb:"
 SECRET_BYTES = 32
 
 
@@ -72,6 +75,28 @@ class Principal:
 
     def _reaches(self, knowledge_base_id: str) -> bool:
         return self.knowledge_bases is None or knowledge_base_id in self.knowledge_bases
+
+
+def granted_by_token(issuer_id: str, claims: Mapping[str, Any]) -> Principal:
+    """Return what an access token with these verified claims allows at most, as a principal of its issuer.
+
+    Its scopes (RFC 9068 `scope`, or `scp`) give rights, in the knowledge bases that they name by id or else in all.
+
+    Raises:
+        NotPermitted: no scope gives a right here.
+    """
+    scopes = _token_scopes(claims)
+    rights = frozenset(RIGHT_OF_SCOPE[scope] for scope in scopes if scope in RIGHT_OF_SCOPE)
+    if not rights:
+        raise NotPermitted(f"This access token gives no right here; ask for one of {', '.join(RIGHT_OF_SCOPE)}.")
+    prefix = SCOPE_OF_KNOWLEDGE_BASE
+    named = frozenset(scope.removeprefix(prefix) for scope in scopes if scope.startswith(prefix))
+    return Principal(issuer_id, "an access token", rights, named or None)
+
+
+def _token_scopes(claims: Mapping[str, Any]) -> set[str]:
+    given = claims.get("scope", claims.get("scp", ""))
+    return {scope for part in (given if isinstance(given, list) else [given]) for scope in str(part).split()}
 
 
 def new_api_key() -> str:

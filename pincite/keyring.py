@@ -11,14 +11,16 @@ from pincite.access import (
     SYSTEM_ID,
     Principal,
     ViewSigner,
+    granted_by_token,
     hash_api_key,
     new_api_key,
     same_secret,
 )
 from pincite.catalog import Catalog, new_id
 from pincite.errors import InvalidRequest, NotAuthenticated
+from pincite.oauth import AccessTokens
 from pincite.passage import Passage
-from pincite.people import Person, admits, read_statement, statement_secret
+from pincite.people import Person, admits, person_of_claims, read_statement, statement_secret
 from pincite.records import ApiKey
 from pincite.settings import Settings
 
@@ -32,6 +34,7 @@ class Keyring:
 
     def __init__(self, settings: Settings, catalog: Catalog, signer: ViewSigner, local_token: str | None) -> None:
         self._settings = settings
+        self._tokens = AccessTokens.of(settings)
         self._catalog = catalog
         self._signer = signer
         self._local_token = local_token
@@ -42,11 +45,16 @@ class Keyring:
         """Return who an API key belongs to, or the person that the program with this key asks for.
 
         `statement` is signed with the key or, `from_openwebui`, with the secret shared with Open WebUI. A person reads
-        what both the key and the readers of the knowledge bases allow, and writes nothing.
+        what both the key and the readers of the knowledge bases allow, and writes nothing. Instead of a key it may be
+        an access token of the authorisation server: its person has the rights that it gives, where they may read.
 
         Raises:
             NotAuthenticated: nobody issued the key, or it was taken back; the statement is not signed so.
+            NotPermitted: the token's scopes give no right here.
+            BackendError: the keys of the authorisation server cannot be fetched.
         """
+        if self._tokens is not None and AccessTokens.looks_like_one(api_key):
+            return await self._holder(self._tokens, api_key)
         program = await self._owner(api_key)
         if statement is None:
             return program
@@ -62,11 +70,19 @@ class Keyring:
         identifier = await asyncio.to_thread(self._catalog.known_person, program.id, person)
         return await self._person(identifier, program, person)
 
-    async def _person(self, identifier: str, program: Principal, person: Person) -> Principal:
+    async def _holder(self, tokens: AccessTokens, token: str) -> Principal:
+        claims = await tokens.verified(token)
+        granted, person = granted_by_token(tokens.issuer_id, claims), person_of_claims(claims)
+        identifier = await asyncio.to_thread(self._catalog.known_person, granted.id, person)
+        return await self._person(identifier, granted, person, granted.scopes)
+
+    async def _person(
+        self, identifier: str, program: Principal, person: Person, scopes: frozenset[str] = frozenset({"read"})
+    ) -> Principal:
         """Return a person with the rights they have now."""
         every = await asyncio.to_thread(self._catalog.knowledge_bases)
         readable = frozenset(kb.id for kb in every if program.may_read(kb.id) and admits(kb.settings.readers, person))
-        return Principal(identifier, person.name, frozenset({"read"}), readable)
+        return Principal(identifier, person.name, scopes, readable)
 
     async def _owner(self, api_key: str) -> Principal:
         if not api_key or len(api_key) > MAX_KEY_LENGTH:
@@ -114,6 +130,8 @@ class Keyring:
             return await self._person(reader, await self._reader(key_id), person)
         if reader == SYSTEM_ID:
             return Principal(SYSTEM_ID, "the local owner", frozenset({"read"}))
+        if self._tokens is not None and reader == self._tokens.issuer_id:
+            return Principal(reader, "the authorisation server", frozenset({"read"}))
         if reader == ADMIN_ID and self._settings.admin_key is not None:
             return _administrator()
         key = await asyncio.to_thread(lambda: self._catalog.api_key(identifier=reader))

@@ -1,8 +1,9 @@
 """People who ask through another program: its signed statement says who, a knowledge base's readers who may read."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
 
@@ -55,11 +56,21 @@ def read_statement(statement: str, secret: bytes | str) -> Person:
         raise NotAuthenticated(
             "The statement of who asks is not signed with this key; set the same key in both programs."
         ) from None
+    return person_of_claims(claims)
+
+
+def person_of_claims(claims: Mapping[str, Any]) -> Person:
+    """Return the person that verified claims describe; an e-mail address that is said to be unverified is nobody's.
+
+    Raises:
+        NotAuthenticated: they name nobody.
+    """
     subject, groups = str(claims["sub"]), claims.get("groups")
     if not subject:
         raise NotAuthenticated("The statement of who asks names nobody.")
     named = tuple(sorted({str(group)[:200] for group in groups[:MAX_GROUPS]})) if isinstance(groups, list) else ()
-    return Person(subject[:200], str(claims.get("name") or "")[:200], str(claims.get("email") or "")[:320], named)
+    email = claims.get("email") if claims.get("email_verified", True) is True else None
+    return Person(subject[:200], str(claims.get("name") or "")[:200], str(email or "")[:320], named)
 
 
 def admits(readers: Collection[str], person: Person) -> bool:

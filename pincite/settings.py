@@ -78,6 +78,16 @@ class Settings(BaseSettings):
     allowed_origins: Hosts = Field(
         default=(), description="Origins, separated by commas, whose pages may call the server from a browser."
     )
+    oauth_issuer: str | None = Field(
+        default=None,
+        description="The OAuth 2.1 authorisation server whose access tokens open this one too, as their `iss` has it.",
+    )
+    oauth_jwks_url: str | None = Field(
+        default=None, description="Where that server publishes the public keys that sign its tokens."
+    )
+    oauth_audience: str | None = Field(
+        default=None, description="What the tokens' `aud` has to be; the address of `/mcp` here if unset."
+    )
     mcp_token_budget: int = Field(
         default=4_000,
         ge=500,
@@ -179,6 +189,18 @@ class Settings(BaseSettings):
                 raise ValueError("an address must not carry a user or a password; the key has a setting of its own")
         return value
 
+    @field_validator("oauth_issuer", "oauth_jwks_url")
+    @classmethod
+    def _check_authorisation_server(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if not parts.hostname or parts.scheme not in {"http", "https"} or parts.fragment:
+            raise ValueError("it must look like https://login.example.com")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+            raise ValueError("it must be an https address: whoever changes the keys on their way could sign tokens")
+        return value
+
     @field_validator("embedding_tokenizer")
     @classmethod
     def _check_tokenizer(cls, value: Path | None) -> Path | None:
@@ -234,6 +256,8 @@ class Settings(BaseSettings):
         for address, names in (
             ("embedding_url", ("embedding_model", "embedding_key", "embedding_tokenizer")),
             ("reranker_url", ("reranker_model", "reranker_key")),
+            ("oauth_issuer", ("oauth_jwks_url", "oauth_audience")),
+            ("oauth_jwks_url", ("oauth_issuer",)),
         ):
             for name in names:
                 if getattr(self, name) is not None and not getattr(self, address):
@@ -259,6 +283,11 @@ class Settings(BaseSettings):
             return self.public_url
         host = "localhost" if self.host in ANY_HOSTS else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def oauth_resource(self) -> str:
+        """What access tokens have to be issued for."""
+        return self.oauth_audience or f"{self.address}/mcp"
 
     @property
     def max_file_bytes(self) -> int:

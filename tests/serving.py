@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -26,11 +26,20 @@ class Serving(uvicorn.Server):
         return int(self.servers[0].sockets[0].getsockname()[1])
 
 
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    """Yield a socket whose port is known before the application that is to answer on it."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener
+
+
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
+async def served(app: ASGIApp, listener: socket.socket | None = None) -> AsyncIterator[str]:
     """Run the application, and yield its address."""
     server = Serving(app)
-    running = asyncio.create_task(server.serve())
+    running = asyncio.create_task(server.serve(sockets=[listener] if listener else None))
     listening = asyncio.create_task(server.listens.wait())
     await asyncio.wait({running, listening}, return_when=asyncio.FIRST_COMPLETED)
     assert not running.done(), running.exception()
