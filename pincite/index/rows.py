@@ -107,16 +107,16 @@ class Rows:
         rows = np.searchsorted(self._addresses, wanted)
         if len(wanted) and (rows.max() == len(self) or (self._addresses[rows] != wanted).any()):
             return None
-        return [self._window(row) for row in rows.tolist()]
+        return self._windows(rows)
 
     def windows_of(self, passage_id: str) -> list[Window]:
         """Return all windows of a passage."""
         number = self._numbers[passage_id]
-        return [self._window(row) for row in self._by_passage[self._first[number] : self._first[number + 1]].tolist()]
+        return self._windows(self._by_passage[self._first[number] : self._first[number + 1]])
 
-    def _window(self, row: int) -> Window:
-        passage_id = self._ids[self._passages[row]]
-        return Window(passage_id, int(self._starts[row]), int(self._ends[row]), int(self._addresses[row]))
+    def _windows(self, rows: npt.NDArray[np.int64]) -> list[Window]:
+        columns = (column[rows].tolist() for column in (self._passages, self._starts, self._ends, self._addresses))
+        return [Window(self._ids[passage], *places) for passage, *places in zip(*columns, strict=True)]
 
     def head(self, passage_id: str) -> int:
         """Return the address of the row that carries a passage."""
