@@ -12,6 +12,7 @@ from pincite.document import Page, Section
 from pincite.parsing.document_assembly import SetLine
 
 _MAX_ENTRIES = 20_000
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 _NUMBER = re.compile(r"^(?:(?:chapter|section|part|appendix)\s)?[\dA-Z]{1,3}(?:\.\d+)*[.:)]?\s+", re.IGNORECASE)
 
 
@@ -88,7 +89,7 @@ def _starts_with(text: str, lines: Sequence[SetLine], index: int, wanted: set[st
 
 
 def _squeezed(text: str) -> str:
-    return "".join([c for c in text.casefold() if c.isalnum()])
+    return _NOT_ALPHANUMERIC.sub("", text.casefold())
 
 
 def with_headings_between(outline: Sequence[Section], headings: Sequence[Section]) -> list[Section]:
