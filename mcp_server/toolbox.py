@@ -79,7 +79,8 @@ class Toolbox(MCPServer[Any]):
             cause = error.__cause__
             if isinstance(cause, PinciteError):
                 step = next((step for kind, step in NEXT_STEPS.items() if isinstance(cause, kind)), "")
-                raise ToolError(f"{cause.message} {step}".strip()) from cause
+                said = cause.message if cause.message.endswith((".", "?", "!")) else f"{cause.message}."
+                raise ToolError(f"{said} {step}".strip()) from cause
             if isinstance(cause, ValidationError):
                 raise ToolError(_mistakes(name, cause)) from cause
             raise

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from environment import ROOT, development, run_program, vllm
+from node_tools import node_tools
 
 REAL = ROOT / "tests" / "real"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -21,6 +22,8 @@ def main() -> int:
     folder = development()
     if any(path in chosen for path in parts["vllm"]):
         os.environ["PINCITE_TEST_VLLM"] = str(vllm())
+    if any(path in chosen for path in parts["mcp"]):
+        os.environ["PINCITE_TEST_NODE"] = str(node_tools())
     if any("chromium" in path.name for path in chosen):
         _provide_chromium()
     # One process: a browser and its server, or a few of vLLM's, are enough for two cores.
