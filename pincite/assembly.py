@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from embedding_backend import Embedder, Reranker
 from pincite.access import ViewSigner
+from pincite.answers.language_model import LanguageModel
 from pincite.catalog import IN_MEMORY, Catalog
 from pincite.connection import Connection
 from pincite.data_lock import DataLock
@@ -44,6 +45,7 @@ class Parts:
     store: Store
     embedders: Embedders
     reranking: Reranking | None
+    language_model: LanguageModel | None
     backend_meters: CollectorRegistry
     generations: Generations
     jobs: JobRunner
@@ -89,6 +91,9 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
         reranker = Connection(connect_reranker)
         stack.push_async_callback(reranker.close)
         reranking = Reranking(reranker.get, settings.rerank_timeout_s)
+    language_model = _language_model(settings)
+    if language_model is not None:
+        stack.push_async_callback(language_model.close)
     generations = Generations(settings.index_location, embedders, read_only=read_only)
     stack.push_async_callback(generations.close)
     pool = ParserPool(settings.parser_workers, _parse_limits(settings))
@@ -108,6 +113,7 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
         store=store,
         embedders=embedders,
         reranking=reranking,
+        language_model=language_model,
         backend_meters=meters,
         generations=generations,
         jobs=jobs,
@@ -167,6 +173,19 @@ def _reranking_server(settings: Settings, meters: CollectorRegistry) -> ConnectR
         endpoints=settings.reranker_url, model=settings.reranker_model, api_key=settings.reranker_key
     )
     return partial(HostedReranker.connect, config, RerankMetrics(meters))
+
+
+def _language_model(settings: Settings) -> LanguageModel | None:
+    if settings.llm_url is None:
+        return None
+    key = settings.llm_key.get_secret_value() if settings.llm_key else None
+    return LanguageModel(
+        settings.llm_url,
+        settings.llm_model,
+        key,
+        timeout_s=settings.llm_timeout_s,
+        max_tokens=settings.llm_max_tokens,
+    )
 
 
 def _clear_up(store: Store, catalog: Catalog) -> None:

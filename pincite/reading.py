@@ -166,7 +166,8 @@ class Reading:
 
         Raises what `search` raises, before anything is yielded.
         """
-        events = answer(question, partial(self.search, who, kb, k=k, where=where))
+        find = partial(self.search, who, kb, k=k, where=where)
+        events = answer(question, find, self._opened.language_model)
         async with aclosing(events):
             async for event in events:
                 yield event

@@ -131,6 +131,19 @@ class Settings(BaseSettings):
     rerank_timeout_s: float = Field(
         default=1.0, gt=0, description="Seconds a search waits for the reranker before it answers in its own order."
     )
+    llm_url: OptionalText = Field(
+        default=None,
+        description="The address of a server with OpenAI's chat completions, such as `http://gpu:8001/v1`, whose model "
+        "writes answers; without it they are quotes.",
+    )
+    llm_model: str | None = Field(
+        default=None, description="The name of the model there; the first one the server lists if unset."
+    )
+    llm_key: SecretStr | None = Field(default=None, description="The API key of that server.")
+    llm_timeout_s: float = Field(
+        default=30.0, gt=0, description="Seconds the language model may be silent before the answer does without it."
+    )
+    llm_max_tokens: int = Field(default=1024, ge=16, le=32_768, description="Tokens of the longest written answer.")
     max_file_mb: int = Field(default=200, ge=1, description="Megabytes one document may have.")
     max_upload_files: int = Field(default=1000, ge=1, description="Files one upload may carry.")
     running_jobs: int = Field(
@@ -201,6 +214,11 @@ class Settings(BaseSettings):
             raise ValueError("it must be an https address: whoever changes the keys on their way could sign tokens")
         return value
 
+    @field_validator("llm_url")
+    @classmethod
+    def _check_llm_url(cls, value: str | None) -> str | None:
+        return None if value is None else cls._check_addresses((value,))[0]
+
     @field_validator("embedding_tokenizer")
     @classmethod
     def _check_tokenizer(cls, value: Path | None) -> Path | None:
@@ -258,6 +276,7 @@ class Settings(BaseSettings):
             ("reranker_url", ("reranker_model", "reranker_key")),
             ("oauth_issuer", ("oauth_jwks_url", "oauth_audience")),
             ("oauth_jwks_url", ("oauth_issuer",)),
+            ("llm_url", ("llm_model", "llm_key")),
         ):
             for name in names:
                 if getattr(self, name) is not None and not getattr(self, address):

@@ -1,28 +1,181 @@
-"""A question to an answer: find the passages, and quote them, or refuse."""
+"""A question to an answer: find the passages, let a language model write from them, check it; or quote, or refuse."""
 
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
 
-from pincite.answers import quoting
-from pincite.answers.answer import Answer, Step
+from pincite.answers import quoting, wording
+from pincite.answers.answer import Answer, Sentence, Step
 from pincite.answers.answerability import may_answer
-from pincite.passage import SearchResult
+from pincite.answers.checking import CheckedText
+from pincite.answers.extracting import extract
+from pincite.answers.language_model import LanguageModel, WritingFailed
+from pincite.answers.prompting import NOT_FOUND, prompt
+from pincite.passage import Passage, SearchResult
 
 Find = Callable[[str], Awaitable[SearchResult]]
 # What happens while an answer is made: what was found, pieces of its text as they come, at last the whole.
 Event = SearchResult | str | Answer
 
+# How a model begins that will not answer; what follows is no answer, so nothing of it is shown.
+_DECLINES = re.compile(
+    r"\W*(?:I(?:['’]m| am) (?:sorry|unable|not able)|(?:I )?apologi[sz]e|Sorry|As an AI"
+    r"|I (?:cannot|can['’]?t|can not|won['’]?t)\b"
+    r"|(?:很|非常)?抱歉|对不起|不好意思|我(?:无法|不能|不可以)|作为(?:一个|一名)?(?:AI|人工智能|语言模型))",
+    re.IGNORECASE,
+)
+# Characters after which it is clear whether a model declines.
+_OPENING = 24
+# A passage is about the same as a sentence in another language if a search for the sentence scores it so.
+_RELATED = 0.5
 
-async def answer(question: str, find: Find) -> AsyncGenerator[Event, None]:
+
+async def answer(question: str, find: Find, model: LanguageModel | None = None) -> AsyncGenerator[Event, None]:
     """Yield what was found, the pieces of the answer's text, and the answer; the pieces joined are its text.
 
+    Without a model, or where it fails before its first word, the passages are quoted.
     Raises what `find` raises, before anything is yielded.
     """
-    began = time.perf_counter()
+    clock = _Clock()
     found = await find(question)
-    searched = Step("search", f"{len(found.passages)} passages", (time.perf_counter() - began) * 1e3)
+    clock.note("search", f"{len(found.passages)} passages")
     yield found
-    make = quoting.extractive if may_answer(found) else quoting.refusal
-    finished = make(question, found).told(trace=(searched,))
+    if not may_answer(found):
+        finished = quoting.refusal(question, found)
+    elif model is None:
+        finished = quoting.extractive(question, found)
+    else:
+        writing = _Writing(question, found, find, model, clock)
+        async with aclosing(writing.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
+        yield writing.finished
+        return
     yield finished.text
-    yield finished
+    yield finished.told(trace=clock.steps)
+
+
+@dataclass
+class _Clock:
+    """The steps so far, each with the time since the one before."""
+
+    steps: tuple[Step, ...] = ()
+    _last: float = field(default_factory=time.perf_counter)
+
+    def note(self, name: str, outcome: str) -> None:
+        now = time.perf_counter()
+        self.steps = (*self.steps, Step(name, outcome, (now - self._last) * 1e3))
+        self._last = now
+
+
+class _Writing:
+    """One answer by a language model: its pieces as they come, then `finished`."""
+
+    finished: Answer
+
+    def __init__(self, question: str, found: SearchResult, find: Find, model: LanguageModel, clock: _Clock) -> None:
+        self._question = question
+        self._found = found
+        self._find = find
+        self._model = model
+        self._clock = clock
+        self._language = wording.language_of(question)
+        self._checked = CheckedText(found.passages, self._language, self._related)
+
+    async def pieces(self) -> AsyncGenerator[str, None]:
+        """Yield the text that readers see."""
+        opening, failure, declined = "", "", False
+        try:
+            async with aclosing(self._model.write(prompt(self._question, self._found.passages))) as written:
+                async for piece in written:
+                    if len(opening) < _OPENING:
+                        opening += piece
+                        if len(opening.strip()) < _OPENING:
+                            continue
+                        declined = _declined(opening)
+                        piece = opening  # noqa: PLW2901 - held back until now
+                    if declined:
+                        break
+                    if shown := await self._checked.feed(piece):
+                        yield shown
+        except WritingFailed as problem:
+            failure = str(problem)
+        short = len(opening.strip()) < _OPENING
+        declined = declined or (short and _declined(opening))
+        if not declined and short and (shown := await self._checked.feed(opening)):
+            yield shown
+        if not declined and (shown := await self._checked.finish()):
+            yield shown
+        self._clock.note("write", failure or ("declined" if declined else f"{len(self._checked.text)} characters"))
+        for more in self._end(opening, failure, declined=declined):
+            yield more
+
+    def _end(self, opening: str, failure: str, *, declined: bool) -> list[str]:
+        """Make the answer, and return the text that comes after what the model wrote."""
+        written = self._checked.text
+        if declined and opening.strip().startswith(NOT_FOUND):
+            return self._instead(quoting.refusal(self._question, self._found), "")
+        if declined:
+            return self._instead(
+                self._quoted(), "The language model declined to answer; the documents are quoted instead."
+            )
+        if not written.strip():
+            failed = failure or "the language model wrote nothing"
+            return self._instead(self._quoted(), f"The documents are quoted instead: {failed}.")
+        more, sentences = "", list(self._checked.sentences)
+        if failure:
+            more += f"\n\n{wording.cut_off(self._language)}"
+        if not any(sentence.status != "unsupported" for sentence in sentences):
+            more += f"\n\n{wording.nothing_verified(self._language)}"
+            quotes = extract(self._question, self._found.passages)
+            text, quoted = quoting.quotes_text(self._language, self._found.passages, quotes, len(written) + len(more))
+            more += text
+            sentences += quoted
+        notes = (f"The answer is not complete: {failure}.",) if failure else ()
+        self.finished = self._answer(written + more, sentences, notes, complete=not failure)
+        return [more] if more else []
+
+    def _answer(self, text: str, sentences: list[Sentence], notes: tuple[str, ...], *, complete: bool) -> Answer:
+        counts = {
+            status: sum(s.status == status for s in sentences) for status in ("supported", "repaired", "unsupported")
+        }
+        self._clock.note("check", ", ".join(f"{count} {status}" for status, count in counts.items()))
+        return Answer(
+            question=self._question,
+            kind="written",
+            language=self._language,
+            text=text,
+            passages=self._found.passages,
+            sentences=tuple(sentences),
+            notes=(*notes, *self._found.notes),
+            trace=self._clock.steps,
+            complete=complete,
+        )
+
+    def _quoted(self) -> Answer:
+        return quoting.extractive(self._question, self._found)
+
+    def _instead(self, answer: Answer, note: str) -> list[str]:
+        self.finished = answer.told(notes=(note,) if note else (), trace=self._clock.steps)
+        return [answer.text]
+
+    async def _related(self, sentence: str) -> frozenset[int]:
+        """Return the numbers of the passages that a search for the sentence finds too."""
+        found = (await self._find(sentence)).passages
+        near = [passage for passage in found if passage.score >= _RELATED]
+        return frozenset(
+            number
+            for number, passage in enumerate(self._found.passages, start=1)
+            if any(_overlap(passage, other) for other in near)
+        )
+
+
+def _declined(opening: str) -> bool:
+    return opening.strip().startswith(NOT_FOUND) or _DECLINES.match(opening) is not None
+
+
+def _overlap(one: Passage, other: Passage) -> bool:
+    same = (one.knowledge_base_id, one.document.id) == (other.knowledge_base_id, other.document.id)
+    return same and one.start < other.end and other.start < one.end

@@ -39,3 +39,12 @@ def _defused(address: re.Match[str]) -> str:
     if by_colon and "//" not in found and "." not in found.partition(":")[0] and not _SCHEME.match(found):
         return found
     return found.translate(_IN_ADDRESS)
+
+
+# Marks by which chat templates tell who speaks: a server that does not escape them would take a document for a speaker.
+_TEMPLATE = re.compile(r"<\||\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>", re.IGNORECASE)
+
+
+def defanged(text: str) -> str:
+    """Return the text without the marks of chat templates: their brackets in full width."""
+    return _TEMPLATE.sub(lambda mark: mark[0].translate(_MARKUP), text)
