@@ -1,6 +1,7 @@
 """A question to cited passages: by meaning and by words, fused, neighbours joined, the evidence marked."""
 
 import asyncio
+import heapq
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +68,9 @@ async def search(
         try:
             view = await index.view()
             terms = weigh(question_terms(question), view.sample)
-            candidates = await _candidates(view, vector, terms, where)
+            # Enough of them that k remain when neighbours are joined.
+            wanted = max(k * (_MOST_JOINED + 1), MOST_RERANKED if reranking else 0)
+            candidates = await _candidates(view, vector, terms, where, wanted)
             found = time.perf_counter()
             timings = {"embed": (embedded - started) * 1e3}
             notes: tuple[str, ...] = ()
@@ -101,28 +104,36 @@ def check(question: str, k: int) -> str:
 
 
 async def _candidates(
-    view: View, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None
+    view: View, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None, wanted: int
 ) -> list[_Candidate]:
-    """Return what either side found, with all the evidence, best first."""
+    """Return at least the `wanted` best of what either side found, with all the evidence, best first."""
     words = " ".join(w.term.needle for w in sorted(terms, key=lambda w: -w.weight)[:_MOST_TERMS])
     near, with_words, called = await asyncio.gather(
         view.nearest(vector, _NEAREST_WINDOWS, where),
         view.with_words(words, _WITH_WORDS, where),
         view.called(words, _CALLED, where),
     )
+    best: dict[str, Hit] = {}
+    _keep_best(best, near)
     named = {document_id: naming(terms, name) for document_id, name in called.items()}
     if meant := tuple(document_id for document_id, share in named.items() if share >= _MEANT):
         within = replace(where or SearchFilter(), document_ids=meant)
-        near += await view.nearest(vector, _NEAREST_WITHIN, within)
-    best: dict[str, Hit] = {}
-    _keep_best(best, near)
-    _keep_best(best, await view.windows_of([passage_id for passage_id in with_words if passage_id not in best], vector))
-    candidates = []
-    for passage_id, lexical in (await view.lexical_forms(list(best))).items():
-        hit = best[passage_id]
+        _keep_best(best, await view.nearest(vector, _NEAREST_WITHIN, within))
+    lexical = await view.lexical_forms(list({*best, *with_words}))
+    covered = {passage_id: cover(terms, form) for passage_id, form in lexical.items()}
+
+    def fused(passage_id: str, similarity: float) -> float:
         share = named.get(passage_id.rpartition(":")[0], 0.0)
-        fused = evidence(view.model, hit.similarity, cover(terms, lexical), share)
-        candidates.append(_Candidate(passage_id, fused, hit.window))
+        return evidence(view.model, similarity, covered[passage_id], share)
+
+    if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
+        # None of their windows is much nearer than the last of the nearest: most cannot be among the best, whatever
+        # their vectors say, and those are not read.
+        nearest = near[-1].similarity + view.model.spread / 2
+        least = heapq.nlargest(wanted, (fused(passage_id, hit.similarity) for passage_id, hit in best.items()))
+        hopeful = [p for p in by_words_only if len(least) < wanted or fused(p, nearest) > least[-1]]
+        _keep_best(best, await view.windows_of(hopeful, vector))
+    candidates = [_Candidate(p, fused(p, hit.similarity), hit.window) for p, hit in best.items()]
     return sorted(candidates, key=lambda candidate: (-candidate.fused, candidate.passage_id))
 
 
@@ -157,7 +168,6 @@ async def _passages(
     view: View, candidates: Sequence[_Candidate], terms: Sequence[WeightedTerm], k: int, knowledge_base_id: str
 ) -> list[Passage]:
     relevant = [candidate for candidate in candidates if probability(candidate.fused) >= FLOOR]
-    # Enough of them that k remain when neighbours are joined.
     relevant = relevant[: k * (_MOST_JOINED + 1)]
     if not relevant:
         return []
