@@ -26,8 +26,17 @@ license: AGPL-3.0-or-later
 '''
 
 # Of each file: its module, its title and what it is for.
-FILES = {
+FUNCTIONS = {
     "pincite_pipe.py": ("pipe", "Pincite", "Knowledge bases as models: every answer opens the exact page it cites."),
+    "pincite_filter.py": (
+        "filter",
+        "Pincite evidence",
+        "Evidence for any model: a switch in the chat, with citations.",
+    ),
+}
+# The Pipelines server loads this one from its own folder.
+FILES = FUNCTIONS | {
+    "pincite_pipeline.py": ("pipeline", "Pincite", "Knowledge bases as models, for the Pipelines server."),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from plugin.bundle import FILES, VERSION
+from plugin.bundle import FUNCTIONS, VERSION
 
 PIPE = "pincite"
 EVERYTHING = "everything"
@@ -79,7 +79,7 @@ class Installer:
 
         `knowledge_bases` have `id`, `name` and `settings.readers`; people see the models of those they may read.
         """
-        for file, (_, title, description) in FILES.items():
+        for file, (_, title, description) in FUNCTIONS.items():
             yield self._put_function(function_id(file), title, description, (FOLDER / file).read_text("utf-8"))
             yield from self._put_valves(function_id(file), wanted)
         yield from self._put_models(knowledge_bases)
@@ -87,7 +87,7 @@ class Installer:
 
     def status(self) -> Iterator[str]:
         """Yield a line for each part: whether it is installed, which version, and whether it is on."""
-        for file in FILES:
+        for file in FUNCTIONS:
             found = self._function(function_id(file))
             if found is None:
                 yield f"function {function_id(file)}: not installed"
@@ -105,7 +105,7 @@ class Installer:
         for model in self._models():
             self._ask("POST", "/api/v1/models/model/delete", {"id": model["id"]})
             yield f"removed the model {model['name']}"
-        for file in FILES:
+        for file in FUNCTIONS:
             if self._function(function_id(file)) is not None:
                 self._ask("DELETE", f"/api/v1/functions/id/{function_id(file)}/delete")
                 yield f"removed the function {function_id(file)}"

@@ -307,6 +307,13 @@ def passages_prompt(passages: list[dict[str, Any]]) -> str:
     return "\n\n".join(pieces)
 
 
+def with_evidence(messages: list[dict[str, Any]], passages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the conversation with the passages in its system message, of which many models take only one."""
+    own = [text_of(message) for message in messages if message.get("role") == "system"]
+    told = "\n\n".join([ANSWER, *filter(None, own), passages_prompt(passages)])
+    return [{"role": "system", "content": told}, *(m for m in messages if m.get("role") != "system")]
+
+
 def answering(messages: list[dict[str, Any]], question: str, passages: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Return the messages that ask a model for the answer; `question` is the self-contained one."""
     own = [text_of(message) for message in messages if message.get("role") == "system"]
@@ -541,6 +548,8 @@ async def housekeep(
 SEPARATOR = r"\s*[,，、;；]\s*"
 REFERENCE = re.compile(rf"[\[【]\s*(\d{{1,2}}(?:{SEPARATOR}\d{{1,2}})*)\s*[\]】]")
 UNFINISHED = re.compile(r"[\[【][\d\s,，、;；]{0,40}$")
+# Open WebUI shows a passage in a frame of few lines: a best sentence that begins later than this is put on top as well.
+IN_VIEW = 200
 ADDRESS = re.compile(r"https?:/+", re.IGNORECASE)
 
 
@@ -556,7 +565,7 @@ def cited_name(passage: dict[str, Any], language: str) -> str:
 
 
 def marked_html(passage: dict[str, Any]) -> str:
-    """Return the passage as HTML of our own making: its text escaped, its marks as `<mark>`."""
+    """Return the passage as HTML of our own making: its text escaped, its marks as `<mark>`, the best one in view."""
     text, cuts = str(passage["text"]), [0]
     spans = sorted((int(mark["start"]), int(mark["end"])) for mark in passage.get("marks") or [])
     merged: list[tuple[int, int]] = []
@@ -571,7 +580,13 @@ def marked_html(passage: dict[str, Any]) -> str:
         cuts.append(end)
     pieces.append(html.escape(text[cuts[-1] :]))
     style = "white-space:pre-wrap;font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;padding:8px"
-    return f'<div style="{style}">{"".join(pieces)}</div>'
+    lead = ""
+    for mark in passage.get("marks") or []:
+        if mark["kind"] == "sentence" and mark["start"] > IN_VIEW:
+            sentence = text[mark["start"] : mark["end"]].strip()
+            lead = f"<mark>{html.escape(sentence)}</mark><hr>"
+            break
+    return f'<div style="{style}">{lead}{"".join(pieces)}</div>'
 
 
 def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:

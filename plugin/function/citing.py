@@ -14,6 +14,8 @@ from plugin.function.wording import say
 SEPARATOR = r"\s*[,，、;；]\s*"
 REFERENCE = re.compile(rf"[\[【]\s*(\d{{1,2}}(?:{SEPARATOR}\d{{1,2}})*)\s*[\]】]")
 UNFINISHED = re.compile(r"[\[【][\d\s,，、;；]{0,40}$")
+# Open WebUI shows a passage in a frame of few lines: a best sentence that begins later than this is put on top as well.
+IN_VIEW = 200
 ADDRESS = re.compile(r"https?:/+", re.IGNORECASE)
 
 
@@ -29,7 +31,7 @@ def cited_name(passage: dict[str, Any], language: str) -> str:
 
 
 def marked_html(passage: dict[str, Any]) -> str:
-    """Return the passage as HTML of our own making: its text escaped, its marks as `<mark>`."""
+    """Return the passage as HTML of our own making: its text escaped, its marks as `<mark>`, the best one in view."""
     text, cuts = str(passage["text"]), [0]
     spans = sorted((int(mark["start"]), int(mark["end"])) for mark in passage.get("marks") or [])
     merged: list[tuple[int, int]] = []
@@ -44,7 +46,13 @@ def marked_html(passage: dict[str, Any]) -> str:
         cuts.append(end)
     pieces.append(html.escape(text[cuts[-1] :]))
     style = "white-space:pre-wrap;font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;padding:8px"
-    return f'<div style="{style}">{"".join(pieces)}</div>'
+    lead = ""
+    for mark in passage.get("marks") or []:
+        if mark["kind"] == "sentence" and mark["start"] > IN_VIEW:
+            sentence = text[mark["start"] : mark["end"]].strip()
+            lead = f"<mark>{html.escape(sentence)}</mark><hr>"
+            break
+    return f'<div style="{style}">{lead}{"".join(pieces)}</div>'
 
 
 def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:

@@ -78,6 +78,13 @@ def passages_prompt(passages: list[dict[str, Any]]) -> str:
     return "\n\n".join(pieces)
 
 
+def with_evidence(messages: list[dict[str, Any]], passages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the conversation with the passages in its system message, of which many models take only one."""
+    own = [text_of(message) for message in messages if message.get("role") == "system"]
+    told = "\n\n".join([ANSWER, *filter(None, own), passages_prompt(passages)])
+    return [{"role": "system", "content": told}, *(m for m in messages if m.get("role") != "system")]
+
+
 def answering(messages: list[dict[str, Any]], question: str, passages: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Return the messages that ask a model for the answer; `question` is the self-contained one."""
     own = [text_of(message) for message in messages if message.get("role") == "system"]

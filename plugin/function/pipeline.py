@@ -1,0 +1,89 @@
+"""The Pipeline: the same knowledge bases for installations that still run Open WebUI's separate Pipelines server.
+
+That server has no models to write with, so the best sentences are quoted.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from plugin.function.asking import Pincite, PinciteFailure
+from plugin.function.conversation import questions
+from plugin.function.evidence import Asker, Scope
+from plugin.function.turn import Turn
+from plugin.function.wording import language_of, say
+
+EVERYTHING = "everything"
+
+
+class Pipeline:
+    """What the Pipelines server loads; a manifold offers one model for each of `pipelines`."""
+
+    class Valves(BaseModel):
+        """What an administrator sets."""
+
+        pincite_url: str = Field(default="http://127.0.0.1:7861", description="Address of the Pincite server.")
+        pincite_key: str = Field(default="", description="API key of the Pincite server, with the read scope.")
+        passages: int = Field(default=0, ge=0, le=20, description="Passages a search returns; 0: as Pincite is set.")
+        search_timeout_s: float = Field(default=20.0, gt=0, le=120, description="Seconds a search may take.")
+        language: Literal["auto", "en", "zh"] = Field(
+            default="auto", description="Language of messages; auto: that of the question."
+        )
+
+    def __init__(self) -> None:
+        self.type = "manifold"
+        self.name = "Pincite: "
+        self.valves = self.Valves()
+        self.pipelines = [{"id": EVERYTHING, "name": EVERYTHING}]
+
+    async def on_startup(self) -> None:
+        """List the knowledge bases; where that fails, what it has listed before stays."""
+        pincite = Pincite(self.valves.pincite_url, self.valves.pincite_key)
+        try:
+            found = await pincite.knowledge_bases()
+        except PinciteFailure:
+            return
+        finally:
+            await pincite.close()
+        name = say(language_of("", self.valves.language), "everything")
+        self.pipelines = [{"id": kb["id"], "name": kb["name"]} for kb in found] + [{"id": EVERYTHING, "name": name}]
+
+    async def on_shutdown(self) -> None:
+        """Nothing to give back: each answer closes its own connections."""
+
+    async def on_valves_updated(self) -> None:
+        """List the knowledge bases of the server that is set now."""
+        await self.on_startup()
+
+    def pipe(
+        self, user_message: str, model_id: str, messages: list[dict[str, Any]], body: dict[str, Any]
+    ) -> Iterator[str | dict[str, Any]]:
+        """Yield the answer: text, and `event` lines for status and sources."""
+        user = body.get("user") or {}
+        if not isinstance(user, dict) or not user.get("id"):
+            yield "The Pipelines server did not say who asks, so no document was searched."
+            return
+        told: list[dict[str, Any]] = []
+
+        async def emit(event: dict[str, Any]) -> None:
+            told.append({"event": event})
+
+        chosen = "" if model_id == EVERYTHING else model_id
+        name = next((known["name"] for known in self.pipelines if known["id"] == chosen), chosen)
+        scope = Scope(chosen or None, name, self.valves.passages or None, self.valves.search_timeout_s)
+        asked = questions(messages) or [user_message]
+        asker = Asker(user, language_of(asked[-1], self.valves.language), emit)
+        with asyncio.Runner() as runner:
+            pincite = Pincite(self.valves.pincite_url, self.valves.pincite_key)
+            answer = Turn(pincite, asker, scope, None, messages).answer()
+
+            async def next_piece() -> str | dict[str, Any] | None:
+                return await anext(answer, None)
+
+            while (piece := runner.run(next_piece())) is not None:
+                yield from told
+                told.clear()
+                yield {"event": {"type": "source", "data": piece}} if isinstance(piece, dict) else piece
+            runner.run(pincite.close())
