@@ -38,7 +38,7 @@ def test_the_licence_is_the_whole_agpl() -> None:
     assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == AGPL_SHA256
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "tests/real/openwebui/requirements.txt"])
 def test_a_lock_names_packages_and_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text("utf-8")
     assert "://" not in text

@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VLLM_LOCK = ROOT / "tests" / "real" / "vllm" / "requirements.txt"
 VLLM_PYTHON = (3, 11)
+OPENWEBUI_LOCK = ROOT / "tests" / "real" / "openwebui" / "requirements.txt"
+OPENWEBUI_PYTHONS = ((3, 11), (3, 12))
 UNUSED_DAYS = 30
 
 # What the wheels carry and Pincite never loads: about 85 MB on disk, and PyMuPDF starts about 0.8 s sooner and with
@@ -51,6 +53,13 @@ def vllm() -> Path:
     if sys.version_info[:2] != VLLM_PYTHON:
         sys.exit("The tests with a real vLLM are pinned for Python 3.11; set PINCITE_PYTHON=python3.11.")
     return _in_cache("vllm", VLLM_LOCK, _finish_vllm)
+
+
+def openwebui() -> Path:
+    """Return the folder of the environment with Open WebUI, in the user's cache folder."""
+    if sys.version_info[:2] not in OPENWEBUI_PYTHONS:
+        sys.exit("Open WebUI runs on Python 3.11 and 3.12; set PINCITE_PYTHON=python3.11.")
+    return _in_cache("openwebui", OPENWEBUI_LOCK, _finish_openwebui)
 
 
 def cache_folder() -> Path:
@@ -161,6 +170,13 @@ def _finish_vllm(folder: Path) -> None:
     subprocess.run(
         compile_all, check=False, stdout=subprocess.DEVNULL
     )  # some packages carry templates that do not compile
+
+
+def _finish_openwebui(folder: Path) -> None:
+    """Compile it all: where bytecode is not written, each start would compile some thousand modules."""
+    packages = next((folder / "lib").glob("python3*")) / "site-packages"
+    compile_all = [str(folder / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(packages)]
+    subprocess.run(compile_all, check=False, stdout=subprocess.DEVNULL)
 
 
 def _remove_unused(environments: Path) -> None:

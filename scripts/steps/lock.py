@@ -1,6 +1,6 @@
 """Pin every dependency: pyproject.toml → requirements.txt and requirements-dev.txt, names and hashes only.
 
-What the tests with a real vLLM install is pinned by tests/real/vllm/pyproject.toml in the same way.
+What the tests with a real vLLM and a real Open WebUI install is pinned by the pyproject.toml of each in the same way.
 
 `--upgrade` takes the newest versions that pyproject.toml allows; without it, what is pinned stays.
 """
@@ -12,7 +12,7 @@ import sys
 import venv
 from pathlib import Path
 
-from environment import ROOT, VLLM_LOCK, cache_folder
+from environment import OPENWEBUI_LOCK, ROOT, VLLM_LOCK, cache_folder
 
 UV = "uv==0.13.9"
 HEADER = "# Made by scripts/lock from pyproject.toml: every package that is installed, with the hashes of its files.\n"
@@ -35,6 +35,7 @@ def main() -> None:
         uv, ROOT / "requirements-dev.txt", *EVERYWHERE, "--group", "dev", "--constraint", "requirements.txt", *upgrade
     )
     _compile(uv, VLLM_LOCK, *VLLM_PLATFORM, *upgrade)
+    _compile(uv, OPENWEBUI_LOCK, *EVERYWHERE, *upgrade)
 
 
 def _uv() -> str:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environment import ROOT, development, run_program, vllm
+from environment import ROOT, development, openwebui, run_program, vllm
 from node_tools import node_tools
 
 REAL = ROOT / "tests" / "real"
@@ -24,7 +24,9 @@ def main() -> int:
         os.environ["PINCITE_TEST_VLLM"] = str(vllm())
     if any(path in chosen for path in parts["mcp"]):
         os.environ["PINCITE_TEST_NODE"] = str(node_tools())
-    if any("chromium" in path.name for path in chosen):
+    if any(path in chosen for path in parts["openwebui"]):
+        os.environ["PINCITE_TEST_OPENWEBUI"] = str(openwebui())
+    if any("chromium" in path.name or path in parts["openwebui"] for path in chosen):
         _provide_chromium()
     # One process: a browser and its server, or a few of vLLM's, are enough for two cores.
     return run_program(folder, "python", "-m", "pytest", "-n", "0", "-rs", *map(str, chosen), *arguments)

@@ -1,0 +1,51 @@
+"""A language model that says what the test wants, behind the interface of OpenAI."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+NAME = "scripted"
+ANSWER = "Report it to the security desk within one hour of noticing [1]."
+REWRITTEN = "How quickly must a stolen laptop be reported to the security desk?"
+
+
+@dataclass
+class ScriptedModel:
+    """Cites the first passage it is given; `asked` are the conversations it was given, oldest first."""
+
+    answer: str = ANSWER
+    asked: list[list[dict[str, Any]]] = field(default_factory=list)
+
+    def app(self) -> FastAPI:
+        """Return the server."""
+        app = FastAPI()
+        app.add_api_route("/v1/models", self._models)
+        app.add_api_route("/v1/chat/completions", self._complete, methods=["POST"], response_model=None)
+        return app
+
+    async def _models(self) -> dict[str, Any]:
+        return {"object": "list", "data": [{"id": NAME, "object": "model"}]}
+
+    async def _complete(self, request: Request) -> Response:
+        body = await request.json()
+        self.asked.append(body["messages"])
+        last = str(body["messages"][-1]["content"])
+        given = any("<passage number" in str(message["content"]) for message in body["messages"])
+        text = self.answer if given else REWRITTEN if "<conversation>" in last else "Nothing."
+        if body.get("stream"):
+            return StreamingResponse(self._stream(text), media_type="text/event-stream")
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return JSONResponse({"id": "1", "object": "chat.completion", "model": NAME, "choices": [choice]})
+
+    async def _stream(self, text: str) -> AsyncIterator[str]:
+        for word in re.findall(r"\S+\s*", text):
+            choice = {"index": 0, "delta": {"content": word}}
+            yield f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n"
+        yield "data: [DONE]\n\n"
