@@ -3,6 +3,8 @@
 python -m benchmarks quality [--data ../shared/data] [--only realdocs,contracts]
 python -m benchmarks speed   [--passages 50000]
 python -m benchmarks backend
+python -m benchmarks mcp     [--agents 200] [--seconds 60]
+python -m benchmarks transcript
 """
 
 import argparse
@@ -36,6 +38,10 @@ def main() -> None:
     commands.add_parser(
         "backend", help="questions to vectors: the client with a real vLLM, the embedded model's server"
     )
+    agents = commands.add_parser("mcp", help="what a search costs over MCP, and many agents at once")
+    agents.add_argument("--agents", type=int, default=200)
+    agents.add_argument("--seconds", type=float, default=60.0)
+    commands.add_parser("transcript", help="write docs/mcp-transcript.md: an agent at work on the samples")
     arguments = parser.parse_args()
     TABLES.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="pincite-benchmark-"))
@@ -46,6 +52,15 @@ def main() -> None:
             from benchmarks import backend
 
             (TABLES / "backend.md").write_text(asyncio.run(backend.measure()), encoding="utf-8")
+        elif arguments.command == "mcp":
+            from benchmarks.agents import measure
+
+            table = asyncio.run(measure(work, arguments.agents, arguments.seconds))
+            (TABLES / "mcp.md").write_text(table, encoding="utf-8")
+        elif arguments.command == "transcript":
+            from benchmarks.agents import record
+
+            (ROOT / "docs" / "mcp-transcript.md").write_text(asyncio.run(record(work)), encoding="utf-8")
         else:
             table = asyncio.run(speed.measure(arguments.data, arguments.passages, work))
             (TABLES / "speed.md").write_text(table, encoding="utf-8")

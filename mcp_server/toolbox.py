@@ -53,11 +53,15 @@ class Toolbox(MCPServer[Any]):
         """Hide tools from whoever lacks the right to write."""
         self._writing |= set(names)
 
+    def add_tool(self, *args: Any, **options: Any) -> None:
+        """Add a function as a tool."""
+        super().add_tool(*args, **options)
+        self._published = {}
+
     async def list_tools(self) -> list[Tool]:
         """List what the one who asks may call, in the order in which the tools were added."""
-        everything = {tool.name: tool for tool in await super().list_tools()}
-        if self._published.keys() != everything.keys():
-            self._published = {name: _short(tool) for name, tool in everything.items()}
+        if not self._published:
+            self._published = {tool.name: _short(tool) for tool in await super().list_tools()}
         return [tool for name, tool in self._published.items() if self._may_call(name)]
 
     async def call_tool(
@@ -68,9 +72,10 @@ class Toolbox(MCPServer[Any]):
         Raises:
             ToolError: what the model should read, where it can do something about it.
         """
-        tool = next((tool for tool in await self.list_tools() if tool.name == name), None)
+        callable_now = {tool.name: tool for tool in await self.list_tools()}
+        tool = callable_now.get(name)
         if tool is None:
-            known = ", ".join(tool.name for tool in await self.list_tools())
+            known = ", ".join(callable_now)
             raise ToolError(f"There is no tool “{name[:NAME_SHOWN]}”; call one of {known}.")
         _check_arguments(tool, arguments)
         try:

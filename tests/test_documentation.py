@@ -80,6 +80,34 @@ async def test_the_readme_shows_the_answer_that_its_question_gets(address: str, 
     assert squeezed(re.sub(r"^> ", "", quoted, flags=re.MULTILINE)).rstrip("…") in squeezed(found["text"])
 
 
+@pytest.mark.anyio
+async def test_the_transcript_is_what_an_agent_gets(address: str) -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(headers=headers, timeout=60) as http:
+        await index_samples(http, address)
+    issued = await run(address, sys.executable, "-W", "error", "-c", TRANSCRIPT)
+    recorded = (ROOT / "docs/mcp-transcript.md").read_text("utf-8")
+    # The key of this test may write, which the recording's may too: the tools offered are the same.
+    assert issued.strip() == recorded.strip()
+
+
+TRANSCRIPT = """
+import asyncio, os
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from benchmarks.transcript import TASKS, Agent
+
+async def main():
+    headers = {"Authorization": "Bearer " + os.environ["PINCITE_KEY"]}
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+        async with Client(streamable_http_client(os.environ["PINCITE_URL"] + "/mcp", http_client=http)) as client:
+            print(await Agent(client).work(TASKS, "samples"))
+
+asyncio.run(main())
+"""
+
+
 async def index_samples(http: httpx.AsyncClient, address: str) -> None:
     """Index what `scripts/run` indexes; what is there already costs nothing."""
     await http.post(f"{address}/api/knowledge-bases", json={"name": "samples"})
