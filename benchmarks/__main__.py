@@ -5,6 +5,7 @@ python -m benchmarks speed   [--passages 50000]
 python -m benchmarks backend
 python -m benchmarks mcp     [--agents 200] [--seconds 60]
 python -m benchmarks transcript
+python -m benchmarks answers [--only checking,realdocs,xquad,needles] [--cache FOLDER]
 """
 
 import argparse
@@ -14,6 +15,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import report, speed
@@ -42,6 +44,10 @@ def main() -> None:
     agents.add_argument("--agents", type=int, default=200)
     agents.add_argument("--seconds", type=float, default=60.0)
     commands.add_parser("transcript", help="write docs/mcp-transcript.md: an agent at work on the samples")
+    made = commands.add_parser("answers", help="answers, refusals, and what checking finds")
+    made.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    made.add_argument("--only", default="checking,realdocs,xquad,needles")
+    made.add_argument("--cache", type=Path, help="a folder that keeps vectors from one run to the next")
     arguments = parser.parse_args()
     TABLES.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="pincite-benchmark-"))
@@ -61,6 +67,8 @@ def main() -> None:
             from benchmarks.agents import record
 
             (ROOT / "docs" / "mcp-transcript.md").write_text(asyncio.run(record(work)), encoding="utf-8")
+        elif arguments.command == "answers":
+            asyncio.run(_answers(arguments.data, arguments.only.split(","), arguments.cache or work / "vectors", work))
         else:
             table = asyncio.run(speed.measure(arguments.data, arguments.passages, work))
             (TABLES / "speed.md").write_text(table, encoding="utf-8")
@@ -83,6 +91,31 @@ async def _quality(data: Path, names: list[str], work: Path) -> None:
         ordered = {key: outcomes[key] for key in SETS if key in outcomes}
         kept.write_text(json.dumps({k: asdict(o) for k, o in ordered.items()}, indent=1), encoding="utf-8")
         (TABLES / "quality.md").write_text(report.quality(list(ordered.values())), encoding="utf-8")
+    await embedder.close()
+
+
+async def _answers(data: Path, names: list[str], cache: Path, work: Path) -> None:
+    """Measure the parts asked for; the others keep the figures they had."""
+    from benchmarks import answers
+    from benchmarks.remembered import RememberingModel
+
+    kept = TABLES / "answers.json"
+    stored = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    parts = {
+        name: answers.Part(part["title"], [Figure(**figure) for figure in part["figures"]])
+        for name, part in stored.items()
+    }
+    embedder = RememberingModel(cache)
+    measures = {"realdocs": answers.real_documents, "xquad": answers.xquad, "needles": answers.needles}
+    for name in names:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        parts[name] = answers.checking() if name == "checking" else await measures[name](data, embedder, work / name)
+        for figure in parts[name].figures:
+            print(f"  {figure.name}: {figure.value:.3f}", file=sys.stderr, flush=True)
+        ordered = {key: parts[key] for key in ("checking", *measures) if key in parts}
+        kept.write_text(json.dumps({k: asdict(p) for k, p in ordered.items()}, indent=1, ensure_ascii=False), "utf-8")
+        page = answers.table(list(ordered.values()), f"Measured {datetime.now(UTC):%Y-%m-%d} on {report.machine()}.")
+        (TABLES / "answers.md").write_text(page, encoding="utf-8")
     await embedder.close()
 
 

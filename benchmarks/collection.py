@@ -10,7 +10,7 @@ from pincite.chunking import chunk
 from pincite.document import Document
 from pincite.index import Index
 from pincite.parsing import parse
-from pincite.passage import DocumentReference, SearchResult
+from pincite.passage import DocumentReference, SearchFilter, SearchResult
 from pincite.search import search
 
 CHUNK_TOKENS = 512
@@ -85,11 +85,11 @@ class Collection:
     documents: dict[str, Document]
     costs: Costs
 
-    async def search(self, question: str, k: int) -> SearchResult:
+    async def search(self, question: str, k: int, where: SearchFilter | None = None) -> SearchResult:
         """Search as every door does, with the time noted."""
         before = self.costs.cpu_s.get("embed questions", 0.0)
         with self.costs.of("search"):
-            result = await search(self.index, self.embedder, question, k=k)
+            result = await search(self.index, self.embedder, question, k=k, where=where)
         self.costs.cpu_s["search"] -= self.costs.cpu_s["embed questions"] - before
         return result
 

@@ -54,7 +54,15 @@ router = APIRouter(tags=["answers"])
 async def complete_chat(asked: ChatRequest, caller: Caller, workspace: ServedWorkspace) -> Response:
     """Answer the last question of a conversation from knowledge bases, each sentence with the passages it cites."""
     where = asked.filter.to_search() if asked.filter else None
-    events = workspace.answer(caller, asked.knowledge_bases, asked.question, k=asked.k, where=where)
+    events = workspace.answer(
+        caller,
+        asked.knowledge_bases,
+        asked.question,
+        k=asked.k,
+        where=where,
+        history=asked.history,
+        helps=asked.query_help.model_dump(exclude_none=True) if asked.query_help else None,
+    )
     await anext(events)  # what cannot be asked is an error with its status, not a stream that breaks off
     head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": asked.model}
     if asked.stream:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from http_server.shapes import Citation, Filter, Text, Why
+from http_server.shapes import Citation, Filter, Incoming, Text, Why
 from pincite.answers import Answer, answer_shape
 
 MOST_MESSAGES = 500
@@ -36,6 +36,14 @@ class Message(BaseModel):
         return self.content or ""
 
 
+class QueryHelp(Incoming):
+    """Helps for this question; what is left out is as the knowledge base's settings say."""
+
+    follow_up: bool | None = None
+    sub_questions: bool | None = None
+    hyde: bool | None = None
+
+
 class ChatRequest(BaseModel):
     """OpenAI's request; what it has besides, such as `temperature`, is accepted and not read."""
 
@@ -64,6 +72,7 @@ class ChatRequest(BaseModel):
         None, description="Passages to answer from, 1 to 100; the knowledge base's own number if absent."
     )
     filter: Filter | None = None
+    query_help: QueryHelp | None = None
 
     @property
     def knowledge_bases(self) -> str | list[str]:
@@ -73,7 +82,17 @@ class ChatRequest(BaseModel):
     @property
     def question(self) -> str:
         """The last thing the user said; empty if nothing."""
-        return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+        return self.messages[place].text if (place := self._asked_at) is not None else ""
+
+    @property
+    def history(self) -> list[dict[str, str]]:
+        """What the user and the assistant said before the question."""
+        before = self.messages[: self._asked_at or 0]
+        return [{"role": m.role, "content": m.text} for m in before if m.role in {"user", "assistant"}]
+
+    @property
+    def _asked_at(self) -> int | None:
+        return next((n for n in reversed(range(len(self.messages))) if self.messages[n].role == "user"), None)
 
 
 class CitedBy(Citation):

@@ -1,7 +1,7 @@
 """The use cases that only read: searching, documents, pages, jobs, keys. Each takes who asks, and checks."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from embedding_backend import Embedder
 from pincite.access import Principal
-from pincite.answers import Event, answer
+from pincite.answers import Event, Help, answer
 from pincite.assembly import Parts
 from pincite.document import Box
 from pincite.document_codec import StoredDocument, open_stored
@@ -27,6 +27,7 @@ from pincite.passage import Passage, SearchFilter, SearchResult
 from pincite.records import SERVED, DocumentRecord, Job, KnowledgeBase
 from pincite.settings import KnowledgeBaseSettings, Settings
 
+HELPS = ("follow_up", "sub_questions", "hyde")
 DRAWABLE = frozenset({"application/pdf"})
 NO_SUCH_KNOWLEDGE_BASE = "There is no knowledge base “{}” that you may read; list the ones there are."
 NO_SUCH_DOCUMENT = "There is no document of this id that you may read."
@@ -161,13 +162,19 @@ class Reading:
         *,
         k: int | None = None,
         where: SearchFilter | None = None,
+        history: Sequence[dict[str, str]] = (),
+        helps: Mapping[str, bool] | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer a question: yield what was found, then the text piece by piece, at last the checked answer.
 
-        Raises what `search` raises, before anything is yielded.
+        `history` are the messages before it, as `role` and `content`; `helps` switches `follow_up`, `sub_questions`
+        and `hyde`, which otherwise are as the knowledge bases' settings say. Raises what `search` raises, before
+        anything is yielded.
         """
         find = partial(self.search, who, kb, k=k, where=where)
-        events = answer(question, find, self._opened.language_model)
+        settings = [kb.settings for kb in await self._chosen(who, kb)]
+        wanted = {name: any(getattr(each, name) for each in settings) for name in HELPS} | dict(helps or {})
+        events = answer(question, find, self._opened.language_model, history=history, helps=Help(**wanted))
         async with aclosing(events):
             async for event in events:
                 yield event

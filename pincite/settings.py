@@ -345,6 +345,16 @@ class KnowledgeBaseSettings(BaseModel):
         default=False,
         description="Whether the reranker of `PINCITE_RERANKER_URL` puts the best candidates of a search in order.",
     )
+    follow_up: bool = Field(
+        default=False,
+        description="Whether the language model of `PINCITE_LLM_URL` makes a whole question of a follow-up in a chat.",
+    )
+    sub_questions: bool = Field(
+        default=False, description="Whether it takes a compound question apart, and each part is searched for as well."
+    )
+    hyde: bool = Field(
+        default=False, description="Whether it imagines an answer, which is searched for besides the question (HyDE)."
+    )
     top_k: int = Field(default=5, ge=1, le=100, description="Passages a search returns when it names no number.")
     readers: Readers = Field(
         default=("everyone",),

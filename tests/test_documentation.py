@@ -56,11 +56,20 @@ async def run(address: str, *command: str) -> str:
 async def test_the_rest_and_mcp_examples_end_with_a_cited_passage(address: str) -> None:
     script = "set -e\n" + "\n".join(snippets("docs/rest.md", "sh"))
     printed = await run(address, "bash", "-c", script)
-    answer = json.loads(printed[printed.rindex('{"question"') :])
+    found = printed.index('{"question"')
+    answer, end = json.JSONDecoder().raw_decode(printed, found)
     assert answer["passages"][0]["document"]["path"].endswith("handbook.pdf")
     assert answer["passages"][0]["page"] == 12
+    completion = json.loads(printed[end:])
+    assert "within one hour of noticing" in completion["choices"][0]["message"]["content"]
     (example,) = snippets("docs/mcp.md", "python")
     assert "/view/" in await run(address, sys.executable, "-W", "error", "-c", example)
+    (asked,) = snippets("docs/answers.md", "python")
+    assert "within one hour of noticing" in await run(address, sys.executable, "-c", asked)
+    (_, curl) = snippets("docs/answers.zh.md", "sh")
+    across = json.loads(await run(address, "bash", "-c", curl))
+    assert across["answer"]["language"] == "zh"
+    assert any(citation["cited_by"] and citation["page"] == 12 for citation in across["context"])
 
 
 @pytest.mark.anyio

@@ -2,5 +2,6 @@
 
 from pincite.answers.answer import Answer, Quote, Sentence, Step, answer_shape
 from pincite.answers.answering import Event, answer
+from pincite.answers.query_help import Help
 
-__all__ = ["Answer", "Event", "Quote", "Sentence", "Step", "answer", "answer_shape"]
+__all__ = ["Answer", "Event", "Help", "Quote", "Sentence", "Step", "answer", "answer_shape"]

@@ -1,23 +1,28 @@
 """A question to an answer: find the passages, let a language model write from them, check it; or quote, or refuse."""
 
+import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
-from pincite.answers import quoting, wording
+from pincite.answers import query_help, quoting, wording
 from pincite.answers.answer import Answer, Sentence, Step
 from pincite.answers.answerability import may_answer
 from pincite.answers.checking import CheckedText
 from pincite.answers.extracting import extract
 from pincite.answers.language_model import LanguageModel, WritingFailed
-from pincite.answers.prompting import NOT_FOUND, prompt
+from pincite.answers.prompting import NOT_FOUND, Message, prompt
+from pincite.answers.query_help import Help, Helped
 from pincite.passage import Passage, SearchResult
 
 Find = Callable[[str], Awaitable[SearchResult]]
 # What happens while an answer is made: what was found, pieces of its text as they come, at last the whole.
 Event = SearchResult | str | Answer
+
+NO_HELP = Help()
 
 # How a model begins that will not answer; what follows is no answer, so nothing of it is shown.
 _DECLINES = re.compile(
@@ -32,15 +37,21 @@ _OPENING = 24
 _RELATED = 0.5
 
 
-async def answer(question: str, find: Find, model: LanguageModel | None = None) -> AsyncGenerator[Event, None]:
+async def answer(
+    question: str,
+    find: Find,
+    model: LanguageModel | None = None,
+    *,
+    history: Sequence[Message] = (),
+    helps: Help = NO_HELP,
+) -> AsyncGenerator[Event, None]:
     """Yield what was found, the pieces of the answer's text, and the answer; the pieces joined are its text.
 
-    Without a model, or where it fails before its first word, the passages are quoted.
-    Raises what `find` raises, before anything is yielded.
+    `history` are the messages before the question. Without a model, or where it fails before its first word, the
+    passages are quoted. Raises what `find` raises, before anything is yielded.
     """
     clock = _Clock()
-    found = await find(question)
-    clock.note("search", f"{len(found.passages)} passages")
+    question, found = await _found(question, find, model, history, helps, clock)
     yield found
     if not may_answer(found):
         finished = quoting.refusal(question, found)
@@ -55,6 +66,48 @@ async def answer(question: str, find: Find, model: LanguageModel | None = None) 
         return
     yield finished.text
     yield finished.told(trace=clock.steps)
+
+
+async def _found(
+    question: str,
+    find: Find,
+    model: LanguageModel | None,
+    history: Sequence[Message],
+    helps: Help,
+    clock: "_Clock",
+) -> tuple[str, SearchResult]:
+    """Return the question as it is understood, and what was found with the helps that are wanted and possible."""
+    if helps != NO_HELP and model is None:
+        clock.note("query help", "left out: it needs a language model; set PINCITE_LLM_URL")
+    if helps.follow_up and history and model is not None:
+        whole = await query_help.whole_question(question, history, model)
+        clock.note("follow-up", whole.outcome)
+        question = whole.texts[0] if whole.texts else question
+    wanted = []
+    if model is not None:
+        wanted += [("sub-questions", query_help.parts(question, model))] if helps.sub_questions else []
+        wanted += [("hyde", query_help.imagined(question, model))] if helps.hyde else []
+    found, *helped = await _together(find(question), *(work for _, work in wanted))
+    clock.note("search", f"{len(found.passages)} passages")
+    for (name, _), help_ in zip(wanted, helped, strict=True):
+        clock.note(name, help_.outcome)
+    texts = [text for help_ in helped for text in help_.texts]
+    # A made-up answer finds something like itself, whether the documents answer or not.
+    if texts and may_answer(found):
+        found = await query_help.with_arms(found, texts, find)
+        clock.note("more searches", f"{len(found.passages)} passages")
+    return question, found
+
+
+async def _together(searching: Awaitable[SearchResult], *helping: Awaitable[Helped]) -> tuple[Any, ...]:
+    """Wait for the search and the helps at once; where the search fails, so does this, and the helps are dropped."""
+    helps = asyncio.gather(*helping)
+    try:
+        found = await searching
+    except BaseException:
+        helps.cancel()
+        raise
+    return found, *await helps
 
 
 @dataclass

@@ -13,7 +13,8 @@ from pincite.lexical import Term, lexical_form, question_terms
 from pincite.passage import Mark, Passage
 from pincite.sentences import sentences
 
-MOST_QUOTES = 5
+# Sentences quoted in all; neighbours become one quote.
+_MOST_SENTENCES = 8
 # Characters quoted in all: what is read at a glance; the best sentence is quoted however long it is.
 MOST_CHARACTERS = 1_500
 # Of sentences of this many characters only the best part of a table or a list is quoted.
@@ -79,7 +80,7 @@ def extract(question: str, passages: Sequence[Passage]) -> list[Quote]:
         if words in seen or not words.strip():
             continue
         length = quote.end - quote.start
-        full = len(chosen) == MOST_QUOTES or characters + length > MOST_CHARACTERS
+        full = len(chosen) == _MOST_SENTENCES or characters + length > MOST_CHARACTERS
         if chosen and (full or candidate.value < candidates[0].value - _WEAKER):
             break
         seen.add(words)
