@@ -208,6 +208,37 @@ class Pincite:
         found: dict[str, Any] = await self._ask("POST", "/api/search", timeout_s, person, asked)
         return found
 
+    async def answer(
+        self, person: dict[str, Any], knowledge_bases: list[str], question: str, k: int | None, timeout_s: float
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield the chunks of the answer that the server itself writes and checks; the last one has `context`.
+
+        Raises:
+            PinciteFailure: it could not answer, or was silent for `timeout_s`.
+        """
+        asked = {"messages": [{"role": "user", "content": question}], "stream": True, "k": k}
+        asked |= {"model": "", "knowledge_base_id": knowledge_bases}
+        headers = self._headers(person)
+        try:
+            async with self._http.stream(
+                "POST", "/api/chat/completions", json=asked, headers=headers, timeout=timeout_s
+            ) as answer:
+                if not answer.is_success:
+                    raise _failure(answer.status_code, json.loads(await answer.aread()))
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: {"):
+                        yield json.loads(line.removeprefix("data: "))
+        except httpx.TimeoutException:
+            raise PinciteFailure("slow", timeout_s) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+            raise PinciteFailure("unreachable") from None
+
+    def _headers(self, person: dict[str, Any] | None) -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {self._key}"}
+        if person is not None:
+            headers[STATEMENT_HEADER] = statement(self._key, person, self._now())
+        return headers
+
     async def _ask(
         self,
         method: str,
@@ -216,11 +247,8 @@ class Pincite:
         person: dict[str, Any] | None,
         body: dict[str, Any] | None = None,
     ) -> Any:
-        headers = {"Authorization": f"Bearer {self._key}"}
-        if person is not None:
-            headers[STATEMENT_HEADER] = statement(self._key, person, self._now())
         try:
-            answer = await self._http.request(method, path, json=body, headers=headers, timeout=timeout_s)
+            answer = await self._http.request(method, path, json=body, headers=self._headers(person), timeout=timeout_s)
             told = answer.json()
         except httpx.TimeoutException:
             raise PinciteFailure("slow", timeout_s) from None
@@ -228,8 +256,30 @@ class Pincite:
             raise PinciteFailure("unreachable") from None
         if answer.is_success:
             return told
-        code = told.get("code") if isinstance(told, dict) else None
-        raise PinciteFailure(str(code or f"HTTP {answer.status_code}"))
+        raise _failure(answer.status_code, told)
+
+
+class Connections:
+    """The servers asked so far: when an administrator names another, answers in progress go on with theirs."""
+
+    def __init__(self) -> None:
+        self._servers: dict[tuple[str, str], Pincite] = {}
+
+    def to(self, url: str, key: str) -> Pincite:
+        """Return the server at an address, with its connections."""
+        if (url, key) not in self._servers:
+            self._servers[url, key] = Pincite(url, key)
+        return self._servers[url, key]
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        for server in self._servers.values():
+            await server.close()
+
+
+def _failure(status: int, told: Any) -> PinciteFailure:
+    code = told.get("code") if isinstance(told, dict) else None
+    return PinciteFailure(str(code or f"HTTP {status}"))
 
 
 # citing: passages as Open WebUI's citations, and the numbers in an answer as references to them.
@@ -297,16 +347,19 @@ def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
 
 
 class Citing:
-    """Rewrites the numbers of an answer as it streams; `cited` are the passages cited so far, in order."""
+    """Rewrites the numbers of an answer from `count` passages as it streams.
 
-    def __init__(self, passages: list[dict[str, Any]]) -> None:
-        self._passages = passages
+    `given` are the numbers that the passages cited so far had in the prompt, in the order of their first citation.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._numbers: dict[int, int] = {}
         self._held = ""
 
     @property
-    def cited(self) -> list[dict[str, Any]]:
-        return [self._passages[given - 1] for given in self._numbers]
+    def given(self) -> list[int]:
+        return list(self._numbers)
 
     def feed(self, text: str) -> str:
         """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
@@ -327,7 +380,7 @@ class Citing:
     def _renumber(self, reference: re.Match[str]) -> str:
         given = [int(number) for number in re.split(SEPARATOR, reference[1])]
         # A number that no passage has is an invention; shown, it would look like evidence.
-        return "".join(self.cite(number) for number in given if 1 <= number <= len(self._passages))
+        return "".join(self.cite(number) for number in given if 1 <= number <= self._count)
 
 
 # conversation: what is asked: the question in a conversation, made self-contained, and the prompts for the answering model.
@@ -466,6 +519,13 @@ class Scope:
     timeout_s: float = 20.0
 
 
+def searching(asker: Asker, scope: Scope) -> str:
+    """Return the status line of a search."""
+    if not scope.name:
+        return asker.say("searching everything")
+    return asker.say("searching", name=scope.name if asker.language == "en" else f"“{scope.name}”")
+
+
 async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
     """Return the passages for a question, telling the person what is done.
 
@@ -473,9 +533,7 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
         PinciteFailure: the documents could not be searched.
         NothingRelevant: no passage is relevant; the message says why.
     """
-    name = f" {scope.name}" if scope.name and asker.language == "en" else f"“{scope.name}”"
-    searching = asker.say("searching", name=name.strip()) if scope.name else asker.say("searching everything")
-    await asker.status(searching)
+    await asker.status(searching(asker, scope))
     found = await pincite.search(asker.person, scope.knowledge_base, question, scope.passages, scope.timeout_s)
     passages: list[dict[str, Any]] = found["passages"]
     if not passages:
@@ -647,9 +705,9 @@ class Filter:
 
     def __init__(self) -> None:
         self.valves = self.Valves()
-        self._server: tuple[tuple[str, str], Pincite] | None = None
-        # Of the answers being written, by message: how they cite. Bounded, for one that never ends.
-        self._answers: OrderedDict[str, tuple[Citing, str]] = OrderedDict()
+        self.connections = Connections()
+        # Of the answers being written, by message: how they cite, and the sources. Bounded, for one that never ends.
+        self._answers: OrderedDict[str, tuple[Citing, list[dict[str, Any]]]] = OrderedDict()
 
     async def inlet(
         self,
@@ -682,7 +740,7 @@ class Filter:
             return body
         await asker.status(asker.counted(found), done=True)
         if message := str(metadata.get("message_id") or ""):
-            self._answers[message] = (Citing(found), asker.language)
+            self._answers[message] = (Citing(len(found)), [source_of(passage, asker.language) for passage in found])
             while len(self._answers) > MOST_ANSWERS:
                 self._answers.popitem(last=False)
         return body | {"messages": with_evidence(messages, found)}
@@ -697,15 +755,15 @@ class Filter:
         message = str((__metadata__ or {}).get("message_id") or "")
         if message not in self._answers:
             return event
-        citing, language = self._answers[message]
-        before = len(citing.cited)
+        citing, all_sources = self._answers[message]
+        before = len(citing.given)
         for choice in event.get("choices") or []:
             delta = choice.get("delta") or {}
             if delta.get("content"):
                 delta["content"] = citing.feed(delta["content"])
             if choice.get("finish_reason"):
                 choice["delta"] = delta | {"content": (delta.get("content") or "") + citing.rest()}
-        sources = [source_of(passage, language) for passage in citing.cited[before:]]
+        sources = [all_sources[given - 1] for given in citing.given[before:]]
         if __event_emitter__ is None:
             return event | {"sources": sources} if sources else event
         for source in sources:
@@ -718,7 +776,4 @@ class Filter:
         return body
 
     def _pincite(self) -> Pincite:
-        address = (self.valves.pincite_url, self.valves.pincite_key)
-        if self._server is None or self._server[0] != address:
-            self._server = (address, Pincite(*address))
-        return self._server[1]
+        return self.connections.to(self.valves.pincite_url, self.valves.pincite_key)

@@ -208,6 +208,37 @@ class Pincite:
         found: dict[str, Any] = await self._ask("POST", "/api/search", timeout_s, person, asked)
         return found
 
+    async def answer(
+        self, person: dict[str, Any], knowledge_bases: list[str], question: str, k: int | None, timeout_s: float
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield the chunks of the answer that the server itself writes and checks; the last one has `context`.
+
+        Raises:
+            PinciteFailure: it could not answer, or was silent for `timeout_s`.
+        """
+        asked = {"messages": [{"role": "user", "content": question}], "stream": True, "k": k}
+        asked |= {"model": "", "knowledge_base_id": knowledge_bases}
+        headers = self._headers(person)
+        try:
+            async with self._http.stream(
+                "POST", "/api/chat/completions", json=asked, headers=headers, timeout=timeout_s
+            ) as answer:
+                if not answer.is_success:
+                    raise _failure(answer.status_code, json.loads(await answer.aread()))
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: {"):
+                        yield json.loads(line.removeprefix("data: "))
+        except httpx.TimeoutException:
+            raise PinciteFailure("slow", timeout_s) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+            raise PinciteFailure("unreachable") from None
+
+    def _headers(self, person: dict[str, Any] | None) -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {self._key}"}
+        if person is not None:
+            headers[STATEMENT_HEADER] = statement(self._key, person, self._now())
+        return headers
+
     async def _ask(
         self,
         method: str,
@@ -216,11 +247,8 @@ class Pincite:
         person: dict[str, Any] | None,
         body: dict[str, Any] | None = None,
     ) -> Any:
-        headers = {"Authorization": f"Bearer {self._key}"}
-        if person is not None:
-            headers[STATEMENT_HEADER] = statement(self._key, person, self._now())
         try:
-            answer = await self._http.request(method, path, json=body, headers=headers, timeout=timeout_s)
+            answer = await self._http.request(method, path, json=body, headers=self._headers(person), timeout=timeout_s)
             told = answer.json()
         except httpx.TimeoutException:
             raise PinciteFailure("slow", timeout_s) from None
@@ -228,8 +256,30 @@ class Pincite:
             raise PinciteFailure("unreachable") from None
         if answer.is_success:
             return told
-        code = told.get("code") if isinstance(told, dict) else None
-        raise PinciteFailure(str(code or f"HTTP {answer.status_code}"))
+        raise _failure(answer.status_code, told)
+
+
+class Connections:
+    """The servers asked so far: when an administrator names another, answers in progress go on with theirs."""
+
+    def __init__(self) -> None:
+        self._servers: dict[tuple[str, str], Pincite] = {}
+
+    def to(self, url: str, key: str) -> Pincite:
+        """Return the server at an address, with its connections."""
+        if (url, key) not in self._servers:
+            self._servers[url, key] = Pincite(url, key)
+        return self._servers[url, key]
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        for server in self._servers.values():
+            await server.close()
+
+
+def _failure(status: int, told: Any) -> PinciteFailure:
+    code = told.get("code") if isinstance(told, dict) else None
+    return PinciteFailure(str(code or f"HTTP {status}"))
 
 
 # conversation: what is asked: the question in a conversation, made self-contained, and the prompts for the answering model.
@@ -368,6 +418,13 @@ class Scope:
     timeout_s: float = 20.0
 
 
+def searching(asker: Asker, scope: Scope) -> str:
+    """Return the status line of a search."""
+    if not scope.name:
+        return asker.say("searching everything")
+    return asker.say("searching", name=scope.name if asker.language == "en" else f"“{scope.name}”")
+
+
 async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
     """Return the passages for a question, telling the person what is done.
 
@@ -375,9 +432,7 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
         PinciteFailure: the documents could not be searched.
         NothingRelevant: no passage is relevant; the message says why.
     """
-    name = f" {scope.name}" if scope.name and asker.language == "en" else f"“{scope.name}”"
-    searching = asker.say("searching", name=name.strip()) if scope.name else asker.say("searching everything")
-    await asker.status(searching)
+    await asker.status(searching(asker, scope))
     found = await pincite.search(asker.person, scope.knowledge_base, question, scope.passages, scope.timeout_s)
     passages: list[dict[str, Any]] = found["passages"]
     if not passages:
@@ -608,16 +663,19 @@ def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
 
 
 class Citing:
-    """Rewrites the numbers of an answer as it streams; `cited` are the passages cited so far, in order."""
+    """Rewrites the numbers of an answer from `count` passages as it streams.
 
-    def __init__(self, passages: list[dict[str, Any]]) -> None:
-        self._passages = passages
+    `given` are the numbers that the passages cited so far had in the prompt, in the order of their first citation.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._numbers: dict[int, int] = {}
         self._held = ""
 
     @property
-    def cited(self) -> list[dict[str, Any]]:
-        return [self._passages[given - 1] for given in self._numbers]
+    def given(self) -> list[int]:
+        return list(self._numbers)
 
     def feed(self, text: str) -> str:
         """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
@@ -638,11 +696,13 @@ class Citing:
     def _renumber(self, reference: re.Match[str]) -> str:
         given = [int(number) for number in re.split(SEPARATOR, reference[1])]
         # A number that no passage has is an invention; shown, it would look like evidence.
-        return "".join(self.cite(number) for number in given if 1 <= number <= len(self._passages))
+        return "".join(self.cite(number) for number in given if 1 <= number <= self._count)
 
 
 # quoting: an answer without a model: the sentences that answer best, word for word, each with its citation.
 
+# A document must not become a link, a picture, HTML or a citation in the chat; full-width forms look nearly the same.
+MARKUP = str.maketrans("[]<>`", "［］＜＞｀")
 MOST_QUOTES = 5
 LONGEST_QUOTE = 600
 
@@ -665,7 +725,8 @@ def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:
         sentence = best_sentence(passage)
         if sentence and sentence not in seen and len(lines) < MOST_QUOTES:
             seen.add(sentence)
-            quoted = "\n".join(f"> {line}" for line in sentence.splitlines() if line.strip())
+            harmless = sentence.translate(MARKUP).replace("://", "：//")
+            quoted = "\n".join(f"> {line}" for line in harmless.splitlines() if line.strip())
             lines.append(f"{quoted} {citing.cite(number)}\n\n")
     return lines
 
@@ -674,6 +735,7 @@ def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:
 
 REWRITE_TIMEOUT_S = 15.0
 LONGEST_GUESS = 600
+MOST_PASSAGES = 99
 
 
 @dataclass
@@ -695,13 +757,46 @@ class Writer:
 
 
 @dataclass
+class ServerWriter:
+    """The Pincite server itself: its language model writes and each sentence is checked; without one it quotes."""
+
+    pincite: Pincite
+    asker: Asker
+    scope: Scope
+
+    async def answer(self, question: str) -> AsyncIterator[str | dict[str, Any]]:
+        """Yield its answer, and the sources behind it: which they are, it tells at the end."""
+        await self.asker.status(searching(self.asker, self.scope))
+        chosen = [self.scope.knowledge_base] if self.scope.knowledge_base else await self._readable()
+        if not chosen:
+            raise NothingRelevant(self.asker.say("nothing", why=self.asker.say("empty_knowledge_base")))
+        citing = Citing(MOST_PASSAGES)
+        context: list[dict[str, Any]] = []
+        person, k = self.asker.person, self.scope.passages
+        async for chunk in self.pincite.answer(person, chosen, question, k, FIRST_WORD_S):
+            context = chunk.get("context") or context
+            if shown := citing.feed((chunk["choices"][0].get("delta") or {}).get("content") or ""):
+                yield shown
+        if rest := citing.rest():
+            yield rest
+        passages = {passage["number"]: passage for passage in context}
+        for given in citing.given:
+            if given in passages:
+                yield source_of(passages[given], self.asker.language)
+        await self.asker.status(self.asker.counted(context), done=True)
+
+    async def _readable(self) -> list[str]:
+        return [kb["id"] for kb in await self.pincite.knowledge_bases(self.asker.person)]
+
+
+@dataclass
 class Turn:
     """Answers the last message of `messages`; `writer` None quotes instead."""
 
     pincite: Pincite
     asker: Asker
     scope: Scope
-    writer: Writer | None
+    writer: Writer | ServerWriter | None
     messages: list[dict[str, Any]]
 
     async def answer(self) -> AsyncIterator[str | dict[str, Any]]:
@@ -710,25 +805,41 @@ class Turn:
         if not asked:
             yield self.asker.say("no question")
             return
+        if isinstance(self.writer, ServerWriter):
+            async for piece in self._by_server(self.writer, joined(asked)):
+                yield piece
+            return
         try:
             question = await self._self_contained(asked)
             wanted = await self._with_guess(question)
             passages = await find(self.pincite, self.asker, self.scope, wanted)
-        except PinciteFailure as failure:
-            sentence = failure.sentence(self.asker.language)
-            await self.asker.status(sentence, done=True)
-            yield sentence
-            return
-        except NothingRelevant as nothing:
-            await self.asker.status(self.asker.say("nothing found"), done=True)
-            yield nothing.sentence
+        except (PinciteFailure, NothingRelevant) as nothing:
+            yield await self._told(nothing)
             return
         await self.asker.status(self.asker.counted(passages), done=True)
         async for piece in self._written(question, passages):
             yield piece
 
+    async def _told(self, nothing: PinciteFailure | NothingRelevant) -> str:
+        """Return the one line that tells why there is no answer, and end the status lines."""
+        if isinstance(nothing, NothingRelevant):
+            await self.asker.status(self.asker.say("nothing found"), done=True)
+            return nothing.sentence
+        sentence = nothing.sentence(self.asker.language)
+        await self.asker.status(sentence, done=True)
+        return sentence
+
+    async def _by_server(self, server: ServerWriter, question: str) -> AsyncIterator[str | dict[str, Any]]:
+        began = False
+        try:
+            async for piece in server.answer(question):
+                yield piece
+                began = True
+        except (PinciteFailure, NothingRelevant) as nothing:
+            yield ("\n\n" if began else "") + await self._told(nothing)
+
     async def _self_contained(self, asked: list[str]) -> str:
-        if len(asked) > 1 and self.writer is not None:
+        if len(asked) > 1 and isinstance(self.writer, Writer):
             await self.asker.status(self.asker.say("writing"))
             try:
                 rewritten = (await self.writer.at_once(rewriting(self.messages))).strip()
@@ -740,7 +851,7 @@ class Turn:
 
     async def _with_guess(self, question: str) -> str:
         """Return the question with a guessed answer, which is worded as documents are (HyDE, arXiv:2212.10496)."""
-        if self.writer is None or not self.writer.hyde:
+        if not isinstance(self.writer, Writer) or not self.writer.hyde:
             return question
         try:
             guess = await self.writer.at_once(guessing(question))
@@ -749,8 +860,8 @@ class Turn:
         return f"{question}\n{guess[:LONGEST_GUESS]}"
 
     async def _written(self, question: str, passages: list[dict[str, Any]]) -> AsyncIterator[str | dict[str, Any]]:
-        citing, listed = Citing(passages), 0
-        if self.writer is None:
+        citing, listed = Citing(len(passages)), 0
+        if not isinstance(self.writer, Writer):
             yield self.asker.say("extractive") + "\n\n"
             async for piece in self._quoted(passages, citing):
                 yield piece
@@ -759,9 +870,9 @@ class Turn:
         try:
             async for words in self.writer.words(answering(self.messages, question, passages)):
                 shown = citing.feed(words)
-                for passage in citing.cited[listed:]:
+                for given in citing.given[listed:]:
                     listed += 1
-                    yield source_of(passage, self.asker.language)
+                    yield source_of(passages[given - 1], self.asker.language)
                 if shown:
                     began = True
                     yield shown
@@ -778,8 +889,8 @@ class Turn:
 
     async def _quoted(self, passages: list[dict[str, Any]], citing: Citing) -> AsyncIterator[str | dict[str, Any]]:
         lines = quotes(passages, citing)
-        for passage in citing.cited:
-            yield source_of(passage, self.asker.language)
+        for given in citing.given:
+            yield source_of(passages[given - 1], self.asker.language)
         for line in lines:
             yield line
 
@@ -787,6 +898,7 @@ class Turn:
 # pipe: the Pipe: knowledge bases as models of Open WebUI, whose answers cite the exact page.
 
 EVERYTHING = "everything"
+SERVER = "pincite"
 
 
 class Pipe:
@@ -804,7 +916,7 @@ class Pipe:
         answering_model: str = Field(
             default="",
             description="Id of the model of this Open WebUI that writes the answers. Those who ask need access to it. "
-            "Without one, the sentences that answer best are quoted.",
+            f"`{SERVER}`: the Pincite server's own model writes. Without one, the best sentences are quoted.",
         )
         default_knowledge_base: str = Field(
             default="", description="Id or name of the knowledge base that stands first in the list."
@@ -830,7 +942,7 @@ class Pipe:
     def __init__(self) -> None:
         self.name = "Pincite: "
         self.valves = self.Valves()
-        self._server: tuple[tuple[str, str], Pincite] | None = None
+        self.connections = Connections()
         self._listed: list[dict[str, str]] = []
 
     async def pipes(self) -> list[dict[str, str]]:
@@ -881,20 +993,19 @@ class Pipe:
             passages=own.passages or self.valves.passages or None,
             timeout_s=self.valves.search_timeout_s,
         )
-        return Turn(self._pincite(), Asker(person, language, emit), scope, writer, messages)
+        asker, pincite = Asker(person, language, emit), self._pincite()
+        by_server = self.valves.answering_model.strip() == SERVER
+        return Turn(pincite, asker, scope, ServerWriter(pincite, asker, scope) if by_server else writer, messages)
 
     def _writer(self, model: str, user: dict[str, Any], request: Any) -> Writer | None:
         chosen = self.valves.answering_model.strip()
         # A model of this very function would ask itself.
-        if not chosen or chosen.partition(".")[0] == model.partition(".")[0]:
+        if chosen in {"", SERVER} or chosen.partition(".")[0] == model.partition(".")[0]:
             return None
         return Writer(request, str(user["id"]), chosen, self.valves.hyde)
 
     def _pincite(self) -> Pincite:
-        address = (self.valves.pincite_url, self.valves.pincite_key)
-        if self._server is None or self._server[0] != address:
-            self._server = (address, Pincite(*address))
-        return self._server[1]
+        return self.connections.to(self.valves.pincite_url, self.valves.pincite_key)
 
 
 async def _events(turn: Turn) -> AsyncIterator[str | dict[str, Any]]:

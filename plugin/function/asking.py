@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -100,6 +100,37 @@ class Pincite:
         found: dict[str, Any] = await self._ask("POST", "/api/search", timeout_s, person, asked)
         return found
 
+    async def answer(
+        self, person: dict[str, Any], knowledge_bases: list[str], question: str, k: int | None, timeout_s: float
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield the chunks of the answer that the server itself writes and checks; the last one has `context`.
+
+        Raises:
+            PinciteFailure: it could not answer, or was silent for `timeout_s`.
+        """
+        asked = {"messages": [{"role": "user", "content": question}], "stream": True, "k": k}
+        asked |= {"model": "", "knowledge_base_id": knowledge_bases}
+        headers = self._headers(person)
+        try:
+            async with self._http.stream(
+                "POST", "/api/chat/completions", json=asked, headers=headers, timeout=timeout_s
+            ) as answer:
+                if not answer.is_success:
+                    raise _failure(answer.status_code, json.loads(await answer.aread()))
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: {"):
+                        yield json.loads(line.removeprefix("data: "))
+        except httpx.TimeoutException:
+            raise PinciteFailure("slow", timeout_s) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+            raise PinciteFailure("unreachable") from None
+
+    def _headers(self, person: dict[str, Any] | None) -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {self._key}"}
+        if person is not None:
+            headers[STATEMENT_HEADER] = statement(self._key, person, self._now())
+        return headers
+
     async def _ask(
         self,
         method: str,
@@ -108,11 +139,8 @@ class Pincite:
         person: dict[str, Any] | None,
         body: dict[str, Any] | None = None,
     ) -> Any:
-        headers = {"Authorization": f"Bearer {self._key}"}
-        if person is not None:
-            headers[STATEMENT_HEADER] = statement(self._key, person, self._now())
         try:
-            answer = await self._http.request(method, path, json=body, headers=headers, timeout=timeout_s)
+            answer = await self._http.request(method, path, json=body, headers=self._headers(person), timeout=timeout_s)
             told = answer.json()
         except httpx.TimeoutException:
             raise PinciteFailure("slow", timeout_s) from None
@@ -120,5 +148,27 @@ class Pincite:
             raise PinciteFailure("unreachable") from None
         if answer.is_success:
             return told
-        code = told.get("code") if isinstance(told, dict) else None
-        raise PinciteFailure(str(code or f"HTTP {answer.status_code}"))
+        raise _failure(answer.status_code, told)
+
+
+class Connections:
+    """The servers asked so far: when an administrator names another, answers in progress go on with theirs."""
+
+    def __init__(self) -> None:
+        self._servers: dict[tuple[str, str], Pincite] = {}
+
+    def to(self, url: str, key: str) -> Pincite:
+        """Return the server at an address, with its connections."""
+        if (url, key) not in self._servers:
+            self._servers[url, key] = Pincite(url, key)
+        return self._servers[url, key]
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        for server in self._servers.values():
+            await server.close()
+
+
+def _failure(status: int, told: Any) -> PinciteFailure:
+    code = told.get("code") if isinstance(told, dict) else None
+    return PinciteFailure(str(code or f"HTTP {status}"))

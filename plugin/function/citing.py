@@ -74,16 +74,19 @@ def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
 
 
 class Citing:
-    """Rewrites the numbers of an answer as it streams; `cited` are the passages cited so far, in order."""
+    """Rewrites the numbers of an answer from `count` passages as it streams.
 
-    def __init__(self, passages: list[dict[str, Any]]) -> None:
-        self._passages = passages
+    `given` are the numbers that the passages cited so far had in the prompt, in the order of their first citation.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._numbers: dict[int, int] = {}
         self._held = ""
 
     @property
-    def cited(self) -> list[dict[str, Any]]:
-        return [self._passages[given - 1] for given in self._numbers]
+    def given(self) -> list[int]:
+        return list(self._numbers)
 
     def feed(self, text: str) -> str:
         """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
@@ -104,4 +107,4 @@ class Citing:
     def _renumber(self, reference: re.Match[str]) -> str:
         given = [int(number) for number in re.split(SEPARATOR, reference[1])]
         # A number that no passage has is an invention; shown, it would look like evidence.
-        return "".join(self.cite(number) for number in given if 1 <= number <= len(self._passages))
+        return "".join(self.cite(number) for number in given if 1 <= number <= self._count)

@@ -47,6 +47,13 @@ class Scope:
     timeout_s: float = 20.0
 
 
+def searching(asker: Asker, scope: Scope) -> str:
+    """Return the status line of a search."""
+    if not scope.name:
+        return asker.say("searching everything")
+    return asker.say("searching", name=scope.name if asker.language == "en" else f"“{scope.name}”")
+
+
 async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
     """Return the passages for a question, telling the person what is done.
 
@@ -54,9 +61,7 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
         PinciteFailure: the documents could not be searched.
         NothingRelevant: no passage is relevant; the message says why.
     """
-    name = f" {scope.name}" if scope.name and asker.language == "en" else f"“{scope.name}”"
-    searching = asker.say("searching", name=name.strip()) if scope.name else asker.say("searching everything")
-    await asker.status(searching)
+    await asker.status(searching(asker, scope))
     found = await pincite.search(asker.person, scope.knowledge_base, question, scope.passages, scope.timeout_s)
     passages: list[dict[str, Any]] = found["passages"]
     if not passages:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from plugin.function.asking import Pincite, PinciteFailure
+from plugin.function.asking import Connections, Pincite, PinciteFailure
 from plugin.function.citing import Citing, source_of
 from plugin.function.conversation import joined, questions, with_evidence
 from plugin.function.evidence import Asker, Emit, NothingRelevant, Scope, find
@@ -58,9 +58,9 @@ class Filter:
 
     def __init__(self) -> None:
         self.valves = self.Valves()
-        self._server: tuple[tuple[str, str], Pincite] | None = None
-        # Of the answers being written, by message: how they cite. Bounded, for one that never ends.
-        self._answers: OrderedDict[str, tuple[Citing, str]] = OrderedDict()
+        self.connections = Connections()
+        # Of the answers being written, by message: how they cite, and the sources. Bounded, for one that never ends.
+        self._answers: OrderedDict[str, tuple[Citing, list[dict[str, Any]]]] = OrderedDict()
 
     async def inlet(
         self,
@@ -93,7 +93,7 @@ class Filter:
             return body
         await asker.status(asker.counted(found), done=True)
         if message := str(metadata.get("message_id") or ""):
-            self._answers[message] = (Citing(found), asker.language)
+            self._answers[message] = (Citing(len(found)), [source_of(passage, asker.language) for passage in found])
             while len(self._answers) > MOST_ANSWERS:
                 self._answers.popitem(last=False)
         return body | {"messages": with_evidence(messages, found)}
@@ -108,15 +108,15 @@ class Filter:
         message = str((__metadata__ or {}).get("message_id") or "")
         if message not in self._answers:
             return event
-        citing, language = self._answers[message]
-        before = len(citing.cited)
+        citing, all_sources = self._answers[message]
+        before = len(citing.given)
         for choice in event.get("choices") or []:
             delta = choice.get("delta") or {}
             if delta.get("content"):
                 delta["content"] = citing.feed(delta["content"])
             if choice.get("finish_reason"):
                 choice["delta"] = delta | {"content": (delta.get("content") or "") + citing.rest()}
-        sources = [source_of(passage, language) for passage in citing.cited[before:]]
+        sources = [all_sources[given - 1] for given in citing.given[before:]]
         if __event_emitter__ is None:
             return event | {"sources": sources} if sources else event
         for source in sources:
@@ -129,7 +129,4 @@ class Filter:
         return body
 
     def _pincite(self) -> Pincite:
-        address = (self.valves.pincite_url, self.valves.pincite_key)
-        if self._server is None or self._server[0] != address:
-            self._server = (address, Pincite(*address))
-        return self._server[1]
+        return self.connections.to(self.valves.pincite_url, self.valves.pincite_key)

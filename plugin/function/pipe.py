@@ -5,15 +5,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from plugin.function.asking import Pincite, PinciteFailure
+from plugin.function.asking import Connections, Pincite, PinciteFailure
 from plugin.function.conversation import questions
 from plugin.function.evidence import Asker, Emit, Scope
 from plugin.function.housekeeping import completion, housekeep
-from plugin.function.turn import Turn, Writer
+from plugin.function.turn import ServerWriter, Turn, Writer
 from plugin.function.wording import language_of, say
 from plugin.function.writing import groups_of
 
 EVERYTHING = "everything"
+SERVER = "pincite"
 
 
 class Pipe:
@@ -31,7 +32,7 @@ class Pipe:
         answering_model: str = Field(
             default="",
             description="Id of the model of this Open WebUI that writes the answers. Those who ask need access to it. "
-            "Without one, the sentences that answer best are quoted.",
+            f"`{SERVER}`: the Pincite server's own model writes. Without one, the best sentences are quoted.",
         )
         default_knowledge_base: str = Field(
             default="", description="Id or name of the knowledge base that stands first in the list."
@@ -57,7 +58,7 @@ class Pipe:
     def __init__(self) -> None:
         self.name = "Pincite: "
         self.valves = self.Valves()
-        self._server: tuple[tuple[str, str], Pincite] | None = None
+        self.connections = Connections()
         self._listed: list[dict[str, str]] = []
 
     async def pipes(self) -> list[dict[str, str]]:
@@ -108,20 +109,19 @@ class Pipe:
             passages=own.passages or self.valves.passages or None,
             timeout_s=self.valves.search_timeout_s,
         )
-        return Turn(self._pincite(), Asker(person, language, emit), scope, writer, messages)
+        asker, pincite = Asker(person, language, emit), self._pincite()
+        by_server = self.valves.answering_model.strip() == SERVER
+        return Turn(pincite, asker, scope, ServerWriter(pincite, asker, scope) if by_server else writer, messages)
 
     def _writer(self, model: str, user: dict[str, Any], request: Any) -> Writer | None:
         chosen = self.valves.answering_model.strip()
         # A model of this very function would ask itself.
-        if not chosen or chosen.partition(".")[0] == model.partition(".")[0]:
+        if chosen in {"", SERVER} or chosen.partition(".")[0] == model.partition(".")[0]:
             return None
         return Writer(request, str(user["id"]), chosen, self.valves.hyde)
 
     def _pincite(self) -> Pincite:
-        address = (self.valves.pincite_url, self.valves.pincite_key)
-        if self._server is None or self._server[0] != address:
-            self._server = (address, Pincite(*address))
-        return self._server[1]
+        return self.connections.to(self.valves.pincite_url, self.valves.pincite_key)
 
 
 async def _events(turn: Turn) -> AsyncIterator[str | dict[str, Any]]:

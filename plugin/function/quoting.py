@@ -4,6 +4,8 @@ from typing import Any
 
 from plugin.function.citing import Citing
 
+# A document must not become a link, a picture, HTML or a citation in the chat; full-width forms look nearly the same.
+MARKUP = str.maketrans("[]<>`", "［］＜＞｀")
 MOST_QUOTES = 5
 LONGEST_QUOTE = 600
 
@@ -26,6 +28,7 @@ def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:
         sentence = best_sentence(passage)
         if sentence and sentence not in seen and len(lines) < MOST_QUOTES:
             seen.add(sentence)
-            quoted = "\n".join(f"> {line}" for line in sentence.splitlines() if line.strip())
+            harmless = sentence.translate(MARKUP).replace("://", "：//")
+            quoted = "\n".join(f"> {line}" for line in harmless.splitlines() if line.strip())
             lines.append(f"{quoted} {citing.cite(number)}\n\n")
     return lines

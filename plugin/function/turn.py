@@ -7,12 +7,13 @@ from typing import Any
 from plugin.function.asking import Pincite, PinciteFailure
 from plugin.function.citing import Citing, source_of
 from plugin.function.conversation import answering, guessing, joined, questions, rewriting
-from plugin.function.evidence import Asker, NothingRelevant, Scope, find
+from plugin.function.evidence import Asker, NothingRelevant, Scope, find, searching
 from plugin.function.quoting import quotes
-from plugin.function.writing import NotWritten, write, write_at_once
+from plugin.function.writing import FIRST_WORD_S, NotWritten, write, write_at_once
 
 REWRITE_TIMEOUT_S = 15.0
 LONGEST_GUESS = 600
+MOST_PASSAGES = 99
 
 
 @dataclass
@@ -34,13 +35,46 @@ class Writer:
 
 
 @dataclass
+class ServerWriter:
+    """The Pincite server itself: its language model writes and each sentence is checked; without one it quotes."""
+
+    pincite: Pincite
+    asker: Asker
+    scope: Scope
+
+    async def answer(self, question: str) -> AsyncIterator[str | dict[str, Any]]:
+        """Yield its answer, and the sources behind it: which they are, it tells at the end."""
+        await self.asker.status(searching(self.asker, self.scope))
+        chosen = [self.scope.knowledge_base] if self.scope.knowledge_base else await self._readable()
+        if not chosen:
+            raise NothingRelevant(self.asker.say("nothing", why=self.asker.say("empty_knowledge_base")))
+        citing = Citing(MOST_PASSAGES)
+        context: list[dict[str, Any]] = []
+        person, k = self.asker.person, self.scope.passages
+        async for chunk in self.pincite.answer(person, chosen, question, k, FIRST_WORD_S):
+            context = chunk.get("context") or context
+            if shown := citing.feed((chunk["choices"][0].get("delta") or {}).get("content") or ""):
+                yield shown
+        if rest := citing.rest():
+            yield rest
+        passages = {passage["number"]: passage for passage in context}
+        for given in citing.given:
+            if given in passages:
+                yield source_of(passages[given], self.asker.language)
+        await self.asker.status(self.asker.counted(context), done=True)
+
+    async def _readable(self) -> list[str]:
+        return [kb["id"] for kb in await self.pincite.knowledge_bases(self.asker.person)]
+
+
+@dataclass
 class Turn:
     """Answers the last message of `messages`; `writer` None quotes instead."""
 
     pincite: Pincite
     asker: Asker
     scope: Scope
-    writer: Writer | None
+    writer: Writer | ServerWriter | None
     messages: list[dict[str, Any]]
 
     async def answer(self) -> AsyncIterator[str | dict[str, Any]]:
@@ -49,25 +83,41 @@ class Turn:
         if not asked:
             yield self.asker.say("no question")
             return
+        if isinstance(self.writer, ServerWriter):
+            async for piece in self._by_server(self.writer, joined(asked)):
+                yield piece
+            return
         try:
             question = await self._self_contained(asked)
             wanted = await self._with_guess(question)
             passages = await find(self.pincite, self.asker, self.scope, wanted)
-        except PinciteFailure as failure:
-            sentence = failure.sentence(self.asker.language)
-            await self.asker.status(sentence, done=True)
-            yield sentence
-            return
-        except NothingRelevant as nothing:
-            await self.asker.status(self.asker.say("nothing found"), done=True)
-            yield nothing.sentence
+        except (PinciteFailure, NothingRelevant) as nothing:
+            yield await self._told(nothing)
             return
         await self.asker.status(self.asker.counted(passages), done=True)
         async for piece in self._written(question, passages):
             yield piece
 
+    async def _told(self, nothing: PinciteFailure | NothingRelevant) -> str:
+        """Return the one line that tells why there is no answer, and end the status lines."""
+        if isinstance(nothing, NothingRelevant):
+            await self.asker.status(self.asker.say("nothing found"), done=True)
+            return nothing.sentence
+        sentence = nothing.sentence(self.asker.language)
+        await self.asker.status(sentence, done=True)
+        return sentence
+
+    async def _by_server(self, server: ServerWriter, question: str) -> AsyncIterator[str | dict[str, Any]]:
+        began = False
+        try:
+            async for piece in server.answer(question):
+                yield piece
+                began = True
+        except (PinciteFailure, NothingRelevant) as nothing:
+            yield ("\n\n" if began else "") + await self._told(nothing)
+
     async def _self_contained(self, asked: list[str]) -> str:
-        if len(asked) > 1 and self.writer is not None:
+        if len(asked) > 1 and isinstance(self.writer, Writer):
             await self.asker.status(self.asker.say("writing"))
             try:
                 rewritten = (await self.writer.at_once(rewriting(self.messages))).strip()
@@ -79,7 +129,7 @@ class Turn:
 
     async def _with_guess(self, question: str) -> str:
         """Return the question with a guessed answer, which is worded as documents are (HyDE, arXiv:2212.10496)."""
-        if self.writer is None or not self.writer.hyde:
+        if not isinstance(self.writer, Writer) or not self.writer.hyde:
             return question
         try:
             guess = await self.writer.at_once(guessing(question))
@@ -88,8 +138,8 @@ class Turn:
         return f"{question}\n{guess[:LONGEST_GUESS]}"
 
     async def _written(self, question: str, passages: list[dict[str, Any]]) -> AsyncIterator[str | dict[str, Any]]:
-        citing, listed = Citing(passages), 0
-        if self.writer is None:
+        citing, listed = Citing(len(passages)), 0
+        if not isinstance(self.writer, Writer):
             yield self.asker.say("extractive") + "\n\n"
             async for piece in self._quoted(passages, citing):
                 yield piece
@@ -98,9 +148,9 @@ class Turn:
         try:
             async for words in self.writer.words(answering(self.messages, question, passages)):
                 shown = citing.feed(words)
-                for passage in citing.cited[listed:]:
+                for given in citing.given[listed:]:
                     listed += 1
-                    yield source_of(passage, self.asker.language)
+                    yield source_of(passages[given - 1], self.asker.language)
                 if shown:
                     began = True
                     yield shown
@@ -117,7 +167,7 @@ class Turn:
 
     async def _quoted(self, passages: list[dict[str, Any]], citing: Citing) -> AsyncIterator[str | dict[str, Any]]:
         lines = quotes(passages, citing)
-        for passage in citing.cited:
-            yield source_of(passage, self.asker.language)
+        for given in citing.given:
+            yield source_of(passages[given - 1], self.asker.language)
         for line in lines:
             yield line

@@ -34,4 +34,4 @@ async def pipe(library: tuple[Served, str], models: Models) -> AsyncIterator[Any
     pipe = load("pincite_pipe.py").Pipe()
     pipe.valves.pincite_url, pipe.valves.pincite_key = library[1], ADMIN_KEY
     yield pipe
-    await pipe._pincite().close()
+    await pipe.connections.close()

@@ -20,7 +20,7 @@ async def evidence(library: tuple[Served, str], models: Models) -> AsyncIterator
     loaded = load("pincite_filter.py").Filter()
     loaded.valves.pincite_url, loaded.valves.pincite_key = library[1], ADMIN_KEY
     yield loaded
-    await loaded._pincite().close()
+    await loaded.connections.close()
 
 
 class Emitted(list[dict[str, Any]]):

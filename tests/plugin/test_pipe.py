@@ -110,6 +110,30 @@ async def test_a_guessed_answer_is_searched_for_too_where_that_is_wanted(pipe: A
     assert shown.sources[0]["source"]["name"] == "manual.md, Maintenance"
 
 
+async def test_the_server_itself_writes_where_that_is_wanted_and_its_numbers_match_the_sources(pipe: Any) -> None:
+    await pipe.pipes()
+    pipe.valves.answering_model = "pincite"
+    for model in (id_of(pipe, "library"), "pincite.everything"):
+        shown = await ask(pipe, QUESTION, model=model)
+        assert "ninety days" in shown.text
+        assert shown.sources[0]["source"]["name"] == "contract.pdf, p. 2"
+        assert {int(number) for number in re.findall(r"\[(\d+)\]", shown.text)} == set(range(1, len(shown.sources) + 1))
+        assert shown.statuses[-1]["done"]
+    gone = await ask(pipe, QUESTION, model="pincite.kb_00000000000000000000")
+    assert gone.text == "This knowledge base is not there any more, or you may not read it."
+    pipe.valves.pincite_url = "http://127.0.0.1:9"
+    assert (await ask(pipe, QUESTION)).text.startswith("Pincite cannot be reached")
+
+
+def test_what_a_document_says_becomes_no_link_no_picture_and_no_citation() -> None:
+    module = load("pincite_pipe.py")
+    text = "![seen](https://evil.example/?q=1) <img src=x> cited before [3]"
+    (line,) = module.quotes([{"text": text, "marks": []}], module.Citing(1))
+    assert re.findall(r"\[.*?\]", line) == ["[1]"]
+    assert "<" not in line
+    assert "://" not in line
+
+
 async def test_a_model_that_may_not_be_used_is_named_and_the_sentences_are_quoted(pipe: Any) -> None:
     pipe.valves.answering_model = "forbidden"
     shown = await ask(pipe, QUESTION)
