@@ -43,7 +43,7 @@ def _stop(text: str, start: int, limit: int, count: CountTokens) -> int:
         stop = start + max(1, int((stop - start) * limit / tokens * 0.97))
     if stop == len(text):
         return stop
-    for place in _boundaries(text, start + (stop - start) // 2, stop):
+    for place in _boundaries(text, start + max(1, (stop - start) // 2), stop):
         if _keeps(text, place, count) and count([text[start:place]])[0] <= limit:
             return place
     return stop

@@ -53,3 +53,7 @@ def test_halves_are_the_text(text: str) -> None:
 
 def test_a_character_longer_than_the_limit_stands_alone() -> None:
     assert split("a🙂b", 2, in_bytes) == ["a", "🙂", "b"]
+
+
+def test_a_boundary_where_a_part_begins_is_no_end_of_it() -> None:
+    assert split("。🙂。", 4, in_bytes) == ["。", "🙂", "。"]
