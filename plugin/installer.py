@@ -9,19 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from plugin.bundle import FUNCTIONS, VERSION
+from plugin.openwebui_api import OpenWebUIApi
 
 PIPE = "pincite"
 EVERYTHING = "everything"
 TOOL_SERVER = "pincite"
-TIMEOUT_S = 60.0
 FOLDER = Path(__file__).parent
-
-
-class InstallationFailure(Exception):
-    """Open WebUI refused or does not answer; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -40,39 +34,19 @@ def function_id(file: str) -> str:
 
 
 class Installer:
-    """One Open WebUI at `url`, as the administrator whose token or API key is given."""
+    """Installs in one Open WebUI."""
 
-    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
-        self._url = url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self._url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=TIMEOUT_S,
-            trust_env=False,
-            transport=transport,
-        )
+    def __init__(self, openwebui: OpenWebUIApi) -> None:
+        self._ask = openwebui.ask
+        self._openwebui = openwebui
 
-    def __enter__(self) -> "Installer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._http.close()
-
-    def check(self) -> str:
-        """Return the version of this Open WebUI.
-
-        Raises:
-            InstallationFailure: there is none, or the token is not an administrator's.
-        """
-        version = self._ask("GET", "/api/version")["version"]
-        me = self._ask("GET", "/api/v1/auths/")
-        if me.get("role") != "admin":
-            raise InstallationFailure("This token is not an administrator's; functions can only be installed by one.")
-        return str(version)
+    def is_installed(self) -> bool:
+        """Say whether the pipe is there."""
+        return self._function(PIPE) is not None
 
     def key(self) -> str:
         """Return the Pincite key that is set in the pipe's valves, "" if there is none."""
-        return str(self._valves(PIPE).get("pincite_key", "")) if self._function(PIPE) else ""
+        return str(self._valves(PIPE).get("pincite_key", "")) if self.is_installed() else ""
 
     def install(self, wanted: Wanted, knowledge_bases: Sequence[dict[str, Any]]) -> Iterator[str]:
         """Install what is missing and update what differs, yielding a line for each; at the end all is as wanted.
@@ -82,7 +56,7 @@ class Installer:
         for file, (_, title, description) in FUNCTIONS.items():
             yield self._put_function(function_id(file), title, description, (FOLDER / file).read_text("utf-8"))
             yield from self._put_valves(function_id(file), wanted)
-        yield from self._put_models(knowledge_bases)
+        yield from self.put_models(knowledge_bases)
         yield self._put_tool_server(wanted)
 
     def status(self) -> Iterator[str]:
@@ -164,9 +138,10 @@ class Installer:
         listed = self._ask("GET", "/api/v1/models/base")
         return [model for model in listed if str(model["id"]).startswith(f"{PIPE}.")]
 
-    def _put_models(self, knowledge_bases: Sequence[dict[str, Any]]) -> Iterator[str]:
+    def put_models(self, knowledge_bases: Sequence[dict[str, Any]]) -> Iterator[str]:
+        """Make the models those of the knowledge bases, for their readers, yielding a line for each change."""
         there = {model["id"]: model for model in self._models()}
-        audience = _Audience(self._ask("GET", "/api/v1/users/all")["users"], self._ask("GET", "/api/v1/groups/"))
+        audience = self._openwebui.audience()
         wanted = {
             f"{PIPE}.{kb['id']}": (f"Pincite: {kb['name']}", audience.grants(kb["settings"]["readers"]))
             for kb in knowledge_bases
@@ -229,41 +204,6 @@ class Installer:
         others = [server for server in servers if server not in found]
         self._ask("POST", "/api/v1/configs/tool_servers", {"TOOL_SERVER_CONNECTIONS": [*others, own]})
         return f"{'updated' if found else 'added'} the tool server {TOOL_SERVER}"
-
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        try:
-            answer = self._http.request(method, path, json=body)
-            told = answer.json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
-            raise InstallationFailure(f"There is no Open WebUI that answers at {self._url}; is it running?") from None
-        if answer.is_success:
-            return told
-        if answer.status_code in {401, 403} and path == "/api/v1/auths/":
-            raise InstallationFailure("Open WebUI does not accept this token; make an API key in its account settings.")
-        detail = told.get("detail") if isinstance(told, dict) else None
-        raise InstallationFailure(f"Open WebUI refused {method} {path} ({answer.status_code}): {str(detail)[:300]}")
-
-
-class _Audience:
-    """Open WebUI's users and groups, to whom the readers of a knowledge base are translated."""
-
-    def __init__(self, users: list[dict[str, Any]], groups: list[dict[str, Any]]) -> None:
-        self._users = {str(user["email"]).casefold(): user["id"] for user in users}
-        self._users |= {user["id"]: user["id"] for user in users}
-        self._groups = {group["name"]: group["id"] for group in groups}
-
-    def grants(self, readers: Sequence[str]) -> list[dict[str, str]]:
-        """Return the grants of a model; a reader who is not there is left out."""
-        found: list[tuple[str, str]] = []
-        for reader in readers:
-            kind, _, name = reader.partition(":")
-            if reader == "everyone":
-                found.append(("user", "*"))
-            elif kind == "user" and (user := self._users.get(name.casefold()) or self._users.get(name)):
-                found.append(("user", user))
-            elif kind == "group" and name in self._groups:
-                found.append(("group", self._groups[name]))
-        return [{"principal_type": kind, "principal_id": who, "permission": "read"} for kind, who in found]
 
 
 def _same(found: dict[str, Any], form: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ import typer
 from pincite.cli.terminal import visible
 
 if TYPE_CHECKING:
-    from plugin.installer import Installer
+    from plugin.openwebui_api import OpenWebUIApi
 
 app = typer.Typer(
     help="Install Pincite in an Open WebUI, show what is installed, and take it back.", rich_markup_mode=None
@@ -50,11 +50,11 @@ def install(
 ) -> int:
     """Install and configure everything; run again after an upgrade or a new knowledge base: it changes what differs."""
     from pincite.settings import load_settings
-    from plugin.installer import Wanted
+    from plugin.installer import Installer, Wanted
 
     address = pincite_url or load_settings().address
-    with _installer(url, token) as installer:
-        version = installer.check()
+    with _openwebui(url, token) as openwebui:
+        version, installer = openwebui.check(), Installer(openwebui)
         key, knowledge_bases = _usable_key(address, pincite_key or installer.key())
         typer.echo(f"Open WebUI {version} at {url}")
         for line in installer.install(Wanted(address, key, answering_model), knowledge_bases):
@@ -65,9 +65,11 @@ def install(
 @app.command("status")
 def status(url: Url, token: Token) -> int:
     """Show what is installed there, and which version."""
-    with _installer(url, token) as installer:
-        typer.echo(f"Open WebUI {installer.check()} at {url}")
-        for line in installer.status():
+    from plugin.installer import Installer
+
+    with _openwebui(url, token) as openwebui:
+        typer.echo(f"Open WebUI {openwebui.check()} at {url}")
+        for line in Installer(openwebui).status():
             typer.echo(visible(f"  {line}"))
     return 0
 
@@ -75,8 +77,11 @@ def status(url: Url, token: Token) -> int:
 @app.command("uninstall")
 def uninstall(url: Url, token: Token) -> int:
     """Take back what `install` made there, and the API key it made here."""
-    with _installer(url, token) as installer:
-        installer.check()
+    from plugin.installer import Installer
+
+    with _openwebui(url, token) as openwebui:
+        openwebui.check()
+        installer = Installer(openwebui)
         key = installer.key()
         for line in installer.uninstall():
             typer.echo(visible(line))
@@ -84,15 +89,49 @@ def uninstall(url: Url, token: Token) -> int:
     return 0
 
 
-@contextmanager
-def _installer(url: str, token: str) -> Iterator["Installer"]:
+@app.command("sync")
+def sync(
+    url: Url,
+    token: Token,
+    collection: Annotated[
+        list[str] | None,
+        typer.Option("--collection", help="A collection of Open WebUI's Knowledge; repeat. Default: all."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Remove documents even where more than half of a mirror vanishes.")
+    ] = False,
+) -> int:
+    """Mirror collections of Open WebUI's Knowledge: files, deletions, and who may read; needs `pincite serve`."""
+    from pincite.data_lock import running_server
     from pincite.errors import BackendError
-    from plugin.installer import InstallationFailure, Installer
+    from pincite.settings import load_settings
+    from plugin.installer import Installer
+    from plugin.mirror import Mirror
+
+    server = running_server(load_settings().data)
+    if server is None:
+        raise BackendError("No server runs on this data folder; start one with `pincite serve`.")
+    with _openwebui(url, token) as openwebui, Mirror(openwebui, server.url, server.token) as mirror:
+        openwebui.check()
+        installer = Installer(openwebui)
+        for line in mirror.sync(collection or (), force=force):
+            typer.echo(visible(line))
+        if installer.is_installed():
+            for line in installer.put_models(mirror.knowledge_bases()):
+                typer.echo(visible(line))
+    return 0
+
+
+@contextmanager
+def _openwebui(url: str, token: str) -> Iterator["OpenWebUIApi"]:
+    from pincite.errors import BackendError
+    from plugin.mirror import MirrorFailure
+    from plugin.openwebui_api import OpenWebUIApi, OpenWebUIFailure
 
     try:
-        with Installer(url, token) as installer:
-            yield installer
-    except InstallationFailure as failure:
+        with OpenWebUIApi(url, token) as openwebui:
+            yield openwebui
+    except (OpenWebUIFailure, MirrorFailure) as failure:
         raise BackendError(str(failure)) from None
 
 

@@ -26,11 +26,18 @@ class ScriptedModel:
         """Return the server."""
         app = FastAPI()
         app.add_api_route("/v1/models", self._models)
+        app.add_api_route("/v1/embeddings", self._embed, methods=["POST"])
         app.add_api_route("/v1/chat/completions", self._complete, methods=["POST"], response_model=None)
         return app
 
     async def _models(self) -> dict[str, Any]:
         return {"object": "list", "data": [{"id": NAME, "object": "model"}]}
+
+    async def _embed(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Open WebUI embeds what is put into its own Knowledge; here every text means the same."""
+        texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
+        data = [{"object": "embedding", "index": n, "embedding": [1.0, 0.5, 0.25]} for n in range(len(texts))]
+        return {"object": "list", "model": NAME, "data": data, "usage": {"prompt_tokens": 1, "total_tokens": 1}}
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()

@@ -159,6 +159,29 @@ async def test_a_server_that_is_away_is_told_in_the_chat_in_one_line(house: Hous
         await admin.ask("POST", f"{valves}/update", set_before)
 
 
+async def test_a_collection_of_open_webuis_knowledge_is_mirrored_for_its_readers_and_cited(house: House) -> None:
+    admin = house.openwebui.admin
+    carol = await house.openwebui.add_user("Carol")
+    made = await admin.ask("POST", "/api/v1/knowledge/create", {"name": "Harbour", "description": "Ships"})
+    text = b"# Berths\n\nThe ferry to Tarn Island leaves from berth seventeen at half past six.\n"
+    upload = {"file": ("berths.md", text, "text/markdown")}
+    sent = await admin.http.post("/api/v1/files/?process_in_background=false", files=upload)
+    assert sent.is_success, sent.text
+    await admin.ask("POST", f"/api/v1/knowledge/{made['id']}/file/add", {"file_id": sent.json()["id"]})
+
+    printed = await house.openwebui_command("sync")
+    assert "Harbour: berths.md: indexed" in printed
+    assert "made the model Pincite: Harbour · Open WebUI" in printed
+    model = await house.model_id("Harbour · Open WebUI")
+    async with house.page(admin, model) as page:
+        await say(page, "From which berth does the ferry to Tarn Island leave?")
+        assert await chip_of(page) == "berths.md, Berths"
+    assert model not in {listed["id"] for listed in (await carol.ask("GET", "/api/models"))["data"]}
+
+    await admin.ask("POST", f"/api/v1/knowledge/{made['id']}/file/remove", {"file_id": sent.json()["id"]})
+    assert "Harbour: removed berths.md" in await house.openwebui_command("sync", "--collection", "Harbour")
+
+
 async def test_what_was_installed_is_taken_back_and_nothing_else(house: House) -> None:
     admin = house.openwebui.admin
     printed = await house.openwebui_command("uninstall")
