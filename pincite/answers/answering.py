@@ -10,7 +10,7 @@ from typing import Any
 
 from pincite.answers import query_help, quoting, wording
 from pincite.answers.answer import Answer, Sentence, Step
-from pincite.answers.answerability import may_answer
+from pincite.answers.answerability import WRITER_FLOOR, may_answer
 from pincite.answers.checking import CheckedText
 from pincite.answers.extracting import extract
 from pincite.answers.language_model import LanguageModel, WritingFailed
@@ -53,10 +53,8 @@ async def answer(
     clock = _Clock()
     question, found = await _found(question, find, model, history, helps, clock)
     yield found
-    if not may_answer(found):
-        finished = quoting.refusal(question, found)
-    elif model is None:
-        finished = quoting.extractive(question, found)
+    if model is None or not may_answer(found, floor=WRITER_FLOOR):
+        finished = _without_a_model(question, found)
     else:
         writing = _Writing(question, found, find, model, clock)
         async with aclosing(writing.pieces()) as pieces:
@@ -66,6 +64,10 @@ async def answer(
         return
     yield finished.text
     yield finished.told(trace=clock.steps)
+
+
+def _without_a_model(question: str, found: SearchResult) -> Answer:
+    return quoting.extractive(question, found) if may_answer(found) else quoting.refusal(question, found)
 
 
 async def _found(
@@ -93,7 +95,7 @@ async def _found(
         clock.note(name, help_.outcome)
     texts = [text for help_ in helped for text in help_.texts]
     # A made-up answer finds something like itself, whether the documents answer or not.
-    if texts and may_answer(found):
+    if texts and may_answer(found, floor=WRITER_FLOOR):
         found = await query_help.with_arms(found, texts, find)
         clock.note("more searches", f"{len(found.passages)} passages")
     return question, found
@@ -171,12 +173,10 @@ class _Writing:
         if declined and opening.strip().startswith(NOT_FOUND):
             return self._instead(quoting.refusal(self._question, self._found), "")
         if declined:
-            return self._instead(
-                self._quoted(), "The language model declined to answer; the documents are quoted instead."
-            )
+            return self._instead(self._quoted(), "The language model declined to answer.")
         if not written.strip():
             failed = failure or "the language model wrote nothing"
-            return self._instead(self._quoted(), f"The documents are quoted instead: {failed}.")
+            return self._instead(self._quoted(), f"The answer is not from a language model: {failed}.")
         more, sentences = "", list(self._checked.sentences)
         if failure:
             more += f"\n\n{wording.cut_off(self._language)}"
@@ -208,7 +208,7 @@ class _Writing:
         )
 
     def _quoted(self) -> Answer:
-        return quoting.extractive(self._question, self._found)
+        return _without_a_model(self._question, self._found)
 
     def _instead(self, answer: Answer, note: str) -> list[str]:
         self.finished = answer.told(notes=(note,) if note else (), trace=self._clock.steps)

@@ -27,7 +27,7 @@ ENOUGH_WORDS = 0.5
 _NEAR_VERBATIM = 0.7
 _VERBATIM = 0.85
 _MOST_CHANGES = 2
-_LONGEST_CHANGE = 6
+_LONGEST_CHANGE = 10
 # Words around a negation, or a number, that tell what it is about.
 _CONTEXT = 3
 _ABOUT = 0.2
@@ -49,6 +49,8 @@ _LIGHT_HANZI = frozenset(
 _UNIT_WORDS = "day days week weeks month months quarter quarters year years hour hours minute minutes second seconds"
 _UNITS = frozenset(_UNIT_WORDS.split())
 _NAME = re.compile(r"(?<![.!?:;“\"'‘(]\s)(?<!^)\b(?:[A-Z][\w&-]*[A-Za-z0-9]|[A-Z]{2,})\b")
+# Characters that say the same of a number.
+_SAME = str.maketrans("天号", "日日")
 _PLAIN_MARKS = str.maketrans("“”‘’–—", "\"\"''--")
 _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9&+-]*[A-Za-z0-9]")
 
@@ -274,7 +276,7 @@ def _denied(text: str) -> list[list[str]]:
 
 def _swapped(claim: str, window: str, evidence: Evidence) -> str | None:
     """Return the word of a sentence in the passage's wording that stands in the place of another."""
-    mine, theirs = _TOKEN.findall(in_digits(claim)), _TOKEN.findall(in_digits(window))
+    mine, theirs = (_TOKEN.findall(in_digits(text).translate(_SAME)) for text in (claim, window))
     own, other = [token.lower() for token in mine], [token.lower() for token in theirs]
     matcher = SequenceMatcher(None, other, own, autojunk=False)
     blocks = matcher.get_opcodes()
@@ -302,7 +304,7 @@ def _is_swap(said: list[str], stands: list[str], evidence: Evidence, *, alone: b
     if any(counts):
         return False  # one of the two says it without the number, which was looked for already
     if _HAN.search(said[0]) and _HAN.search(stands[0]):
-        return "".join(said) in evidence.text or len(said) == len(stands)
+        return alone or "".join(said) in evidence.text or len(said) == len(stands)
     stems = [{_stem(token.lower()) for token in tokens} for tokens in (said, stands)]
     if stems[0] & stems[1] or said[0][:4].lower() == stands[0][:4].lower():
         return False
