@@ -37,8 +37,8 @@ SAMPLES = [ROOT / "samples" / name for name in ("handbook.pdf", "contract.zh.pdf
 KB = "samples"
 ROUNDS = 300
 WARM_UP_ROUNDS = 20
-# Before memory is watched: every agent has connected and the allocator has seen the load.
-WARM_UP_S = 20.0
+# Before memory is watched: the model is loaded, every agent has connected, the allocator has seen the load.
+WARM_UP_S = 40.0
 AT_MOST_MS = 5.0
 FLAT_MB_A_MINUTE = 10.0
 MEGABYTE = 1024.0
@@ -141,7 +141,9 @@ class _Cost:
 @asynccontextmanager
 async def _in_this_process(workspace: Workspace) -> AsyncIterator[str]:
     app = create_app(workspace, streamable_http_app(workspace))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
@@ -177,7 +179,9 @@ async def _call(http: httpx2.AsyncClient, url: str, question: str) -> bool:
             "Mcp-Name": "search",
         },
     )
-    return answer.status_code == 200 and bool(answer.json()["result"]["structuredContent"]["results"])
+    # An answer that takes long comes as a stream of events, so that the connection is kept alive; else it is JSON.
+    text = answer.text.rpartition("data: ")[2] if "event-stream" in answer.headers["content-type"] else answer.text
+    return answer.status_code == 200 and bool(json.loads(text)["result"]["structuredContent"]["results"])
 
 
 # Many at once

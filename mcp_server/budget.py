@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import json
+import re
 from typing import ClassVar
 
 from pincite.errors import InvalidRequest
 from pincite.sentences import sentences
 
-FIRST_WIDE_CHARACTER = "\u2e80"  # from the CJK radicals on, a character is about a token
+WIDE = re.compile(r"[\u2e80-\U0010ffff]+")  # from the CJK radicals on, a character is about a token
 NARROW_CHARACTERS_PER_TOKEN = 3.2  # English prose has about 4, addresses, numbers and JSON have fewer
 # How far back from the limit the end of a sentence is looked for, and how far beyond it one is read to know its end.
 SENTENCE_WINDOW = 2_000
@@ -21,7 +22,7 @@ class InvalidCursor(InvalidRequest):
 
 def estimated_tokens(text: str) -> int:
     """Return about how many tokens `text` is for a language model, rather too many than too few."""
-    wide = sum(character >= FIRST_WIDE_CHARACTER for character in text)
+    wide = 0 if text.isascii() else sum(map(len, WIDE.findall(text)))
     return wide + round((len(text) - wide) / NARROW_CHARACTERS_PER_TOKEN)
 
 

@@ -29,7 +29,7 @@ class Serving(uvicorn.Server):
 @contextmanager
 def listening() -> Iterator[socket.socket]:
     """Yield a socket whose port is known before the application that is to answer on it."""
-    with socket.socket() as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener

@@ -118,7 +118,9 @@ def _bind(settings: "Settings") -> Iterator[socket.socket]:
     from pincite.errors import InvalidSettings
 
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, or asyncio does not switch Nagle's algorithm off for what is accepted here: an answer's
+    # headers and body are two writes, and the second would wait 40 ms for the first to be acknowledged.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,5 +1,6 @@
 """`pincite serve`: how it starts, what it shows, how it ends."""
 
+import asyncio
 import signal
 import socket
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pincite.cli.serving import _bind
 from pincite.data_lock import running_server
+from pincite.settings import load_settings
 from tests.cli.conftest import LEAVE, Pincite
 from tests.cli.server_process import Server, serve
 
@@ -46,6 +49,26 @@ def test_a_port_in_use_is_told_in_a_line(pincite_command: Pincite) -> None:
     assert refused.code == 2
     assert str(port) in refused.err
     assert "PINCITE_PORT" in refused.err
+
+
+@pytest.mark.anyio
+async def test_no_part_of_an_answer_waits_for_the_acknowledgement_of_another() -> None:
+    """Nagle's algorithm would hold an answer's body back until its headers are acknowledged, which takes 40 ms."""
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        accepted.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with _bind(load_settings(port=0)) as listener:
+        async with await asyncio.start_server(note, sock=listener) as serving:
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            without_delay = await accepted
+            writer.close()
+            await writer.wait_closed()
+            serving.close()
+    assert without_delay
 
 
 def test_after_a_killed_server_commands_open_the_folder_themselves(
