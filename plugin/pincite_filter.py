@@ -363,6 +363,8 @@ class Citing:
 
     def feed(self, text: str) -> str:
         """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
+        if not self._held and "[" not in text and "【" not in text:
+            return text
         text = self._held + text
         unfinished = UNFINISHED.search(text)
         self._held = text[unfinished.start() :] if unfinished else ""
@@ -583,7 +585,8 @@ async def write(request: Any, user_id: str, model: str, messages: list[dict[str,
     patience = FIRST_WORD_S
     while True:
         try:
-            line = await asyncio.wait_for(anext(lines), patience)
+            async with asyncio.timeout(patience):
+                line = await anext(lines)
         except StopAsyncIteration:
             return
         except TimeoutError:

@@ -90,6 +90,8 @@ class Citing:
 
     def feed(self, text: str) -> str:
         """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
+        if not self._held and "[" not in text and "【" not in text:
+            return text
         text = self._held + text
         unfinished = UNFINISHED.search(text)
         self._held = text[unfinished.start() :] if unfinished else ""

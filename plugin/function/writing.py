@@ -36,7 +36,8 @@ async def write(request: Any, user_id: str, model: str, messages: list[dict[str,
     patience = FIRST_WORD_S
     while True:
         try:
-            line = await asyncio.wait_for(anext(lines), patience)
+            async with asyncio.timeout(patience):
+                line = await anext(lines)
         except StopAsyncIteration:
             return
         except TimeoutError:

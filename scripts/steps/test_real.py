@@ -24,7 +24,7 @@ def main() -> int:
         os.environ["PINCITE_TEST_VLLM"] = str(vllm())
     if any(path in chosen for path in parts["mcp"]):
         os.environ["PINCITE_TEST_NODE"] = str(node_tools())
-    if any(path in chosen for path in parts["openwebui"]):
+    if any(path in chosen for path in parts["openwebui"]) and "PINCITE_TEST_OPENWEBUI" not in os.environ:
         os.environ["PINCITE_TEST_OPENWEBUI"] = str(openwebui())
     if any("chromium" in path.name or path in parts["openwebui"] for path in chosen):
         _provide_chromium()
