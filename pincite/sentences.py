@@ -18,13 +18,14 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tup
     """
     piece = text[start:end]
     language = "zh" if len(_CJK.findall(piece)) * 4 > len(piece) else "en"
-    position = start
+    position, last = start, start + len(piece)
     for sentence in sentencex.segment(language, piece):
-        for begin, stop in _clauses(text, position, position + len(sentence)):
-            trimmed = trim(text, begin, stop)
-            if trimmed[0] < trimmed[1]:
-                yield trimmed
-        position += len(sentence)
+        # Looked for, because white space between two sentences is at times in neither of them.
+        found = text.find(sentence, position, last)
+        after = (found if found >= 0 else position) + len(sentence)
+        yield from _trimmed_clauses(text, position, after)
+        position = after
+    yield from _trimmed_clauses(text, position, last)
 
 
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
@@ -35,6 +36,13 @@ def trim(text: str, start: int, end: int) -> tuple[int, int]:
         return start, start
     begin = start + len(piece) - len(piece.lstrip())
     return begin, begin + len(stripped)
+
+
+def _trimmed_clauses(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    for begin, stop in _clauses(text, start, end):
+        trimmed = trim(text, begin, stop)
+        if trimmed[0] < trimmed[1]:
+            yield trimmed
 
 
 def _clauses(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

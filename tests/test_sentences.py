@@ -1,0 +1,9 @@
+"""Where sentences begin and end."""
+
+from pincite.sentences import sentences
+
+
+def test_the_sentences_of_a_long_text_are_whole_to_its_end() -> None:
+    paragraphs = [f"Clause {number} binds both of the parties to this agreement." for number in range(1_000)]
+    text = "\n\n".join(paragraphs)
+    assert [text[start:end] for start, end in sentences(text)] == paragraphs
