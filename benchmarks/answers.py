@@ -20,7 +20,8 @@ from pincite.answers.verification import Evidence, check, check_all
 from pincite.passage import SearchFilter, SearchResult
 
 PASSAGES = 5
-_ROTATIONS = (0, 7)
+# Every needle then stands once in the first third, once in the middle and once in the last.
+_ROTATIONS = (0, 7, 13)
 _LONG_CONTRACTS = 2
 # Every so many of XQuAD's questions: each is asked twice, and enough remain.
 _EVERY = 3

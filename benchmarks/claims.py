@@ -230,7 +230,7 @@ _RETOLD: list[tuple[str, str, str]] = [
     ("en", "Staff who work from home more than one day a week can order furniture for up to 650 pounds.", "650 pounds"),
     ("en", "A change of bank account has to be confirmed by telephone.", "confirmed by a telephone call"),
     ("en", "In China the normal week has 40 hours.", "40 in China"),
-    ("en", "Core time is from 10:00 to 15:00, Monday to Thursday.", "The account may run between minus ten"),
+    ("en", "Core time is from 10:00 to 15:00, Monday to Thursday.", "There is no core time on Fridays"),
     (
         "en",
         "Hours above thirty at the end of the month are paid out with the next salary.",

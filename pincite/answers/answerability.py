@@ -6,7 +6,7 @@ from pincite.passage import SearchResult
 # docs/measurements/answers.md on questions whose document is there, and on the same questions without it. The second
 # score, the gap between the two and the question's words in the passage were tried beside the first: they change
 # nothing that matters.
-ANSWER_FLOOR = 0.53
+ANSWER_FLOOR = 0.5
 # A language model reads the passages and says itself that they do not answer, so it is asked about less likely ones.
 WRITER_FLOOR = 0.3
 
