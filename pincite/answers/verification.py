@@ -2,7 +2,7 @@
 
 A sentence is held against the part of the passage that shares most of its words. It fails by what it says and the
 passage does not: a quote that is not there, a number or a name, a negation added or lost, one word in the place of
-another, or simply too few common words. docs/decisions/0011-verification.md says what was measured.
+another, or simply too few common words. docs/decisions/0010-verification.md says what was measured.
 """
 
 import re
