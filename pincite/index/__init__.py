@@ -1,5 +1,10 @@
 """The passages of a knowledge base, in LanceDB."""
 
+import os
+
+# What LanceDB warns of while it trains an index is for its developers; it reads this when it is imported.
+os.environ.setdefault("LANCEDB_LOG", "error")
+
 from pincite.index.cited_passage import CitedPassage
 from pincite.index.rows import Window
 from pincite.index.table import Index
