@@ -26,25 +26,20 @@ MIN_ADMIN_KEY_LENGTH = 20
 MIN_SIGNING_SECRET_LENGTH = 32  # as many bytes as the hash has, RFC 7518, 3.2
 CATALOG_BACKENDS = frozenset({"sqlite", "postgresql"})
 
-Hosts = Annotated[tuple[str, ...], NoDecode]
-Addresses = Annotated[tuple[str, ...], NoDecode]
-
 
 def _none_if_empty(value: Any) -> Any:
     """Return None for the empty text, which is how a command line says that a setting is not set."""
     return None if value == "" else value
 
 
-OptionalInt = Annotated[int | None, BeforeValidator(_none_if_empty)]
-
-
 def _split(value: Any) -> Any:
-    """Return the parts of a text with commas, which is how a command line writes a list."""
+    """Return the parts of a text with commas, which is how a command line and the environment write a list."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-Readers = Annotated[tuple[str, ...], BeforeValidator(_split)]
+OptionalInt = Annotated[int | None, BeforeValidator(_none_if_empty)]
 OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -71,11 +66,11 @@ class Settings(BaseSettings):
     catalog_url: SecretStr | None = Field(
         default=None, description="The catalog's database, such as `postgresql+psycopg://…`; a SQLite file if unset."
     )
-    allowed_hosts: Hosts = Field(
+    allowed_hosts: Listed = Field(
         default=(),
         description="Host names, separated by commas, that requests to `/mcp` may name besides the server's own.",
     )
-    allowed_origins: Hosts = Field(
+    allowed_origins: Listed = Field(
         default=(), description="Origins, separated by commas, whose pages may call the server from a browser."
     )
     oauth_issuer: str | None = Field(
@@ -105,7 +100,7 @@ class Settings(BaseSettings):
     embedding_threads: int | None = Field(
         default=None, ge=1, le=256, description="Threads of the embedded model; all processors if unset."
     )
-    embedding_url: Addresses = Field(
+    embedding_url: Listed = Field(
         default=(),
         description="Addresses, separated by commas, of servers of one embedding model with an OpenAI-compatible "
         "interface, such as vLLM; they share the load. The embedded model alone if unset.",
@@ -120,7 +115,7 @@ class Settings(BaseSettings):
     embedding_wait_s: float = Field(
         default=120.0, ge=0, description="Seconds `pincite serve` waits at its start for the embedding servers."
     )
-    reranker_url: Addresses = Field(
+    reranker_url: Listed = Field(
         default=(),
         description="Addresses, separated by commas, of servers of a reranker, for knowledge bases with `rerank`.",
     )
@@ -160,17 +155,11 @@ class Settings(BaseSettings):
         ge=60,
         description="Seconds a citation's link opens the viewer; access is checked again each time.",
     )
-
     openwebui_secret: SecretStr | None = Field(
         default=None,
         description="The secret that Open WebUI signs who asks with, its `FORWARD_USER_INFO_HEADER_JWT_SECRET`, for "
         "connections that its plugin does not make.",
     )
-
-    @field_validator("allowed_hosts", "allowed_origins", "embedding_url", "reranker_url", mode="before")
-    @classmethod
-    def _split_list(cls, value: Any) -> Any:
-        return _split(value)
 
     @field_validator("public_url")
     @classmethod
@@ -356,7 +345,7 @@ class KnowledgeBaseSettings(BaseModel):
         default=False, description="Whether it imagines an answer, which is searched for besides the question (HyDE)."
     )
     top_k: int = Field(default=5, ge=1, le=100, description="Passages a search returns when it names no number.")
-    readers: Readers = Field(
+    readers: Listed = Field(
         default=("everyone",),
         max_length=1000,
         description="Who may read it of the people that another program, such as Open WebUI, asks for: `everyone`, "

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -127,9 +128,9 @@ async def _candidates(
         return evidence(view.model, similarity, covered[passage_id], share)
 
     if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
-        # None of their windows is much nearer than the last of the nearest: most cannot be among the best, whatever
-        # their vectors say, and those are not read.
-        nearest = near[-1].similarity + view.model.spread / 2
+        # Where more are near than were asked for, none of their windows is much nearer than the last of those: most
+        # cannot be among the best, whatever their vectors say, and those are not read.
+        nearest = near[-1].similarity + view.model.spread / 2 if len(near) == _NEAREST_WINDOWS else math.inf
         least = heapq.nlargest(wanted, (fused(passage_id, hit.similarity) for passage_id, hit in best.items()))
         hopeful = [p for p in by_words_only if len(least) < wanted or fused(p, nearest) > least[-1]]
         _keep_best(best, await view.windows_of(hopeful, vector))
