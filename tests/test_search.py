@@ -13,7 +13,7 @@ from embedding_backend import PassageText, Vectors
 from pincite.chunking import Chunk, chunk
 from pincite.document import Box, Document, Page, Section, Words
 from pincite.errors import BackendError, EmptyQuestion, IndexMismatch, InvalidResultCount, QuestionTooLong
-from pincite.index import CitedPassage, Index, RowsMoved, View
+from pincite.index import CitedPassage, Hit, Index, RowsMoved, View
 from pincite.lexical import Sample, lexical_form, question_terms
 from pincite.passage import DocumentReference, SearchFilter
 from pincite.search import search
@@ -273,6 +273,19 @@ async def test_rows_that_move_or_leave_during_a_search_are_found_where_they_are(
     monkeypatch.setattr(View, "passages", change_then_read)
     found = await search(index, embedder, "liability of the supplier", k=5)
     assert {passage.document.id for passage in found.passages} == {"other"}
+
+
+async def test_words_alone_find_a_passage(
+    index: Index, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add(index, embedder, "house", plain(PARKING))
+
+    async def nothing_near(view: View, question: Vectors, limit: int, where: SearchFilter | None = None) -> list[Hit]:
+        return []
+
+    monkeypatch.setattr(View, "nearest", nothing_near)
+    found = await search(index, embedder, "Where do visitors park their badge?")
+    assert [passage.document.id for passage in found.passages] == ["house"]
 
 
 async def test_a_view_says_that_the_index_has_grown(index: Index, embedder: FakeEmbedder) -> None:
