@@ -57,7 +57,7 @@ def _provide_chromium() -> None:
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-noto-cjk"]
         subprocess.run(install, check=False, env=quiet, stdout=subprocess.DEVNULL)
     if not any(map(shutil.which, CHROMIUM)):
-        print("There is no Chromium; the browser tests will be skipped. Install it: apt install chromium", flush=True)
+        sys.exit("There is no Chromium, which the browser tests need; install it: apt install chromium")
 
 
 if __name__ == "__main__":

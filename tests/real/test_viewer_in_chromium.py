@@ -17,10 +17,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SANDBOX = "allow-scripts allow-downloads"  # what Open WebUI's side panel grants
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; install it: apt install chromium"),
-]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="session")
