@@ -1,6 +1,5 @@
 """An embedder in this process whose concurrent callers are served together, as a server's are."""
 
-import asyncio
 import math
 from collections.abc import Sequence
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from embedding_backend.embedder import BackendFailure, Embedder, EmbeddingModel, PassageText, Vectors
 from embedding_backend.hosted.coalescing import Coalescer
+from embedding_backend.hosted.concurrency import gathered
 from embedding_backend.hosted.metrics import EmbeddingMetrics
 from embedding_backend.hosted.pieces import Piece, Text
 
@@ -66,9 +66,4 @@ class Coalesced:
 
 async def _all(coalescer: Coalescer, texts: Sequence[str]) -> list[Vectors]:
     pieces = [Piece(Text(text), None, len(text) // _CHARACTERS_A_TOKEN + 1, "") for text in texts]
-    reading = [asyncio.ensure_future(coalescer.read(piece)) for piece in pieces]
-    try:
-        return await asyncio.gather(*reading)
-    finally:
-        for one in reading:
-            one.cancel()
+    return await gathered(coalescer.read(piece) for piece in pieces)
