@@ -1,6 +1,5 @@
 """The page viewer in a real browser, framed as a chat client frames it: sandboxed, without cookies or an origin."""
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,13 +7,12 @@ from html import escape
 from urllib.parse import urlencode
 
 import pytest
-from playwright.async_api import Browser, Frame, Page, async_playwright
+from playwright.async_api import Browser, Frame, Page
 
 from pincite.access import Principal
 from tests.http_server.sample_workspace import DOCUMENTS, MANUAL, NOTICE, Served, listen, serve
+from tests.real.browser import chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SANDBOX = "allow-scripts allow-downloads"  # what Open WebUI's side panel grants
 
 pytestmark = pytest.mark.anyio
@@ -64,12 +62,10 @@ class Framed:
 
 @pytest.fixture(scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    async with serve(tmp_path_factory.mktemp("library")) as served, async_playwright() as playwright:
+    async with serve(tmp_path_factory.mktemp("library")) as served, chromium() as browser:
         await served.add("library", DOCUMENTS)
         async with listen(served.app) as base:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             yield Site(served, base, browser)
-            await browser.close()
 
 
 @asynccontextmanager

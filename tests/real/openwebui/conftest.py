@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
+from tests.real.browser import chromium
 from tests.real.openwebui.running import (
     ROOT,
     OpenWebUI,
@@ -26,8 +26,6 @@ from tests.real.openwebui.running import (
 from tests.real.openwebui.scripted_model import NAME, ScriptedModel
 from tests.serving import served
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ARTEFACTS = Path(os.environ.get("PINCITE_TEST_ARTEFACTS", ROOT / "artefacts"))
 COMMAND_S = 300
 
@@ -113,8 +111,6 @@ def openwebui_environment() -> Path:
     folder = os.environ.get("PINCITE_TEST_OPENWEBUI")
     if folder is None:
         pytest.fail("there is no Open WebUI; run these tests with scripts/test-real openwebui")
-    if CHROMIUM is None:
-        pytest.fail("there is no Chromium; install it: apt install chromium")
     return Path(folder)
 
 
@@ -129,9 +125,7 @@ async def house(openwebui_environment: Path, tmp_path_factory: pytest.TempPathFa
             running.enter_async_context(openwebui(openwebui_environment, folder, address)),
             running.enter_async_context(pincite(data, port)),
         )
-        playwright = await running.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        running.push_async_callback(browser.close)
+        browser = await running.enter_async_context(chromium())
         house = House(chat, server, data, port, model, browser)
         paper = data / "board.md"
         paper.write_text("# Board\n\nThe merger with Larkspur Instruments is planned for the ninth of November.\n")
