@@ -2,10 +2,12 @@
 
 A server reads a request of many texts several times faster than as many requests of one. Nothing is gained by asking
 it sooner while it is busy, so questions wait together as long as enough requests are under way, but never longer than
-a few milliseconds.
+a few milliseconds. Many that come at once are shared among the requests that may be under way, so that one is unpacked
+while another is computed, and every server has its part.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from embedding_backend.hosted.pieces import Piece
 
 # Two requests a server: while it computes one, the next is on its way.
 _UNDER_WAY = 2
+# Texts from which on a request costs little more than its texts; fewer are not shared out.
+_WORTH_A_REQUEST = 8
 # Requests a server that are sent although others are under way, for questions that have waited long enough.
 _MOST_UNDER_WAY = 16
 _LONGEST_HOLD_S = 0.02
@@ -84,15 +88,20 @@ class Coalescer:
             if len(self._under_way) >= _UNDER_WAY * servers and not full and held_s < self._hold_s:
                 self._schedule(self._hold_s - held_s)
                 return
-            if batch := self._taken(now):
+            if batch := self._taken(now, self._share(_UNDER_WAY * servers - len(self._under_way))):
                 task = asyncio.create_task(self._send(batch))
                 self._under_way.add(task)
                 task.add_done_callback(self._done)
 
-    def _taken(self, now: float) -> list[_Waiting]:
+    def _share(self, requests: int) -> int:
+        """Return how many texts go in the next of so many requests."""
+        share = math.ceil(len(self._waiting) / requests) if requests > 1 else len(self._waiting)
+        return min(self._most_texts, max(_WORTH_A_REQUEST, share))
+
+    def _taken(self, now: float, most_texts: int) -> list[_Waiting]:
         batch: list[_Waiting] = []
         tokens = 0
-        while self._waiting and len(batch) < self._most_texts:
+        while self._waiting and len(batch) < most_texts:
             tokens += self._waiting[0].piece.size
             if batch and tokens > self._most_tokens:
                 break

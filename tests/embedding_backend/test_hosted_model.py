@@ -75,12 +75,12 @@ async def test_half_a_character_is_sent_as_a_question_mark() -> None:
     assert server.texts == ["half ? a character"]
 
 
-async def test_questions_asked_at_once_share_requests() -> None:
+async def test_questions_asked_at_once_share_the_requests_that_may_be_under_way() -> None:
     server = EmbeddingServer()
     async with connected(server) as model:
         questions = [f"What does clause {number} say?" for number in range(32)]
         answers = await asyncio.gather(*(model.embed_queries([question]) for question in questions))
-    assert len(server.requests) == 1
+    assert [len(request["input"]) for request in server.requests] == [16, 16]
     for question, vectors in zip(questions, answers, strict=True):
         np.testing.assert_allclose(vectors[0], vector_of(QUERY.format(question)), atol=1e-6)
 
