@@ -91,10 +91,48 @@ class BackendFinding:
         return [f"{name}{told}{size}: {'answers' if self.problem is None else f'! {self.problem}'}"]
 
 
-async def diagnose(settings: Settings, kb: str | None) -> list[Finding | BackendFinding]:
+@dataclass(frozen=True, slots=True)
+class ParserFinding:
+    """What the kernel of this machine keeps parser processes from: `network`, `reading`, `writing`, `programs`."""
+
+    confined: dict[str, bool]
+
+    @property
+    def is_broken(self) -> bool:
+        """Never: documents are parsed without it too."""
+        return False
+
+    def shape(self) -> dict[str, Any]:
+        """Return the finding as JSON-like values."""
+        return {"parsers": self.confined}
+
+    def lines(self) -> list[str]:
+        """Return the finding for a person."""
+        names = {
+            "network": "the network",
+            "reading": "reading other files",
+            "writing": "writing files",
+            "programs": "other programs",
+        }
+        held = ", ".join(name for what, name in names.items() if self.confined.get(what))
+        free = ", ".join(name for what, name in names.items() if not self.confined.get(what))
+        lines = [f"the parsers: kept by the kernel from {held}"] if held else []
+        if free:
+            lines.append(
+                f"the parsers: ! this machine's kernel does not keep them from {free}; a Linux of 5.13 or newer on "
+                "x86_64 or aarch64, whose container allows Landlock and seccomp, does"
+            )
+        return lines
+
+
+AnyFinding = Finding | BackendFinding | ParserFinding
+
+
+async def diagnose(settings: Settings, kb: str | None) -> list[AnyFinding]:
     """Look at the model servers, and at one knowledge base or at all, whether a server runs on the folder or not.
 
-    The data folder is read directly. Where no model server is configured or asked for, no model is loaded.
+    The data folder is read directly. Where no model server is configured or asked for, no model is loaded. How parsers
+    are confined comes last, where all knowledge bases are looked at.
 
     Raises:
         UnknownKnowledgeBase: there is none of this name.
@@ -105,10 +143,21 @@ async def diagnose(settings: Settings, kb: str | None) -> list[Finding | Backend
     async with Workspace(settings, read_only=True) as workspace:
         chosen = await workspace.knowledge_bases(who) if kb is None else [await workspace.knowledge_base(who, kb)]
         hosted = any(found.settings.embedding_model == "hosted" or found.settings.rerank for found in chosen)
-        backends: list[Finding | BackendFinding] = []
+        backends: list[AnyFinding] = []
         if hosted or settings.embedding_url or settings.reranker_url:
             backends += [_backend(known) for known in await workspace.check_backends()]
-        return backends + [await _examine(workspace, who, found) for found in chosen]
+        examined = [await _examine(workspace, who, found) for found in chosen]
+        return [*backends, *examined, *([await _parsers()] if kb is None else [])]
+
+
+async def _parsers() -> ParserFinding:
+    from pincite.parsing.worker import ParserPool
+
+    pool = ParserPool(1)
+    try:
+        return ParserFinding(await pool.confined())
+    finally:
+        await pool.close()
 
 
 def _backend(known: dict[str, Any]) -> BackendFinding:

@@ -108,7 +108,7 @@ def doctor(kb: OptionalKB = None, as_json: AsJson = False) -> int:
 
 
 async def _doctor(kb: str | None, *, as_json: bool) -> int:
-    from pincite.cli.diagnosis import diagnose
+    from pincite.cli.diagnosis import Finding, diagnose
     from pincite.settings import load_settings
 
     findings = await diagnose(load_settings(), kb)
@@ -118,7 +118,7 @@ async def _doctor(kb: str | None, *, as_json: bool) -> int:
         else:
             for line in finding.lines():
                 typer.echo(visible(line))
-    if not findings and not as_json:
+    if not as_json and not any(isinstance(finding, Finding) for finding in findings):
         typer.echo("There is no knowledge base yet; `pincite add KB PATH` makes one.")
     return 1 if any(finding.is_broken for finding in findings) else 0
 

@@ -6,6 +6,10 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterable
+
+from pincite.parsing.landlock import read_only
+from pincite.parsing.system_calls import refuse_system_calls
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
@@ -13,7 +17,19 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def cut_network() -> bool:
+def confine(readable: Iterable[str]) -> dict[str, bool]:
+    """Give up network, other files and other programs; return what of it the kernel holds this process to.
+
+    `readable` are the folders it may still read, besides its libraries; open files stay open. Call `die_with_parent`
+    before. A kernel that knows none of it leaves the limits, and parsers that fetch, write and start nothing.
+    """
+    cut = _cut_network()
+    closed = read_only(readable)
+    refused = refuse_system_calls()
+    return {"network": refused or cut, "reading": closed, "writing": refused, "programs": refused}
+
+
+def _cut_network() -> bool:
     """Move this process into a network of its own, which has no interface; return whether the kernel allowed it.
 
     Best effort: containers often refuse it. The parsers fetch nothing by themselves; this holds one taken over.

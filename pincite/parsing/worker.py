@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import signal
+import socket
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,7 +73,8 @@ class ParserPool:
     async def parse(self, data: bytes | Path, name: str) -> Document:
         """Return the parsed document; `name` is its file name. Raises DocumentError.
 
-        A `Path` is read by the worker, so that the bytes never pass through this process.
+        The worker gets a `Path` as an open file, so that the bytes never pass through this process, and no name ever
+        reaches the worker's file system.
         """
         size = len(data) if isinstance(data, bytes) else await asyncio.to_thread(_size, data, name)
         if size > self.limits.max_bytes:
@@ -93,6 +96,13 @@ class ParserPool:
         request["marks"] = corners
         return await self._run(request, path, f"page {number}", limit_s)
 
+    async def confined(self) -> dict[str, bool]:
+        """Return what the kernel holds a worker to: no `network`, no `reading`, no `writing`, no `programs`."""
+        async with self._free:
+            worker = self._take() or await _Worker.start(self._command, self.limits)
+            await self._give_back(worker, healthy=True)
+            return worker.confined
+
     async def close(self) -> None:
         """End every worker, those at work too."""
         self._closed = True
@@ -100,10 +110,6 @@ class ParserPool:
         await asyncio.gather(*(w.kill() for w in workers), *self._reapers)
 
     async def _run(self, request: dict[str, Any], data: bytes | Path, name: str, timeout_s: float) -> bytes:
-        if isinstance(data, Path):
-            path, payload = str(await asyncio.to_thread(data.absolute)), b""
-        else:
-            path, payload = None, data
         async with self._free:
             if self._closed:
                 raise Overloaded("the parser is shutting down; try again later")
@@ -112,7 +118,10 @@ class ParserPool:
             healthy = False
             try:
                 async with asyncio.timeout(timeout_s):
-                    header, output = await worker.ask(request | {"path": path}, payload)
+                    if isinstance(data, Path):
+                        await worker.hand(data, name)
+                    request["handed"] = isinstance(data, Path)
+                    header, output = await worker.ask(request, b"" if isinstance(data, Path) else data)
                 healthy = not header.get("retire")
             except TimeoutError as error:
                 message = f"{shown_name(name)}: parsing took longer than {timeout_s:g} s; split the document"
@@ -154,8 +163,10 @@ class ParserPool:
 class _Worker:
     """One parser process and the pipes to it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, limits: ParseLimits) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, files: socket.socket, limits: ParseLimits) -> None:
+        self.confined: dict[str, bool] = {}
         self._process = process
+        self._files = files
         self._limits = limits
         self._documents = 0
         self._resident_bytes = 0
@@ -164,20 +175,30 @@ class _Worker:
     @classmethod
     async def start(cls, command: Sequence[str], limits: ParseLimits) -> "_Worker":
         """Start a process and wait until it is ready; raise Overloaded where it does not come up."""
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            "--memory-bytes", str(limits.memory_bytes), "--max-output-bytes", str(limits.max_output_bytes),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=_environment(),
-            cwd="/",
-            limit=MIB,
-        )  # fmt: skip
-        worker = cls(process, limits)
+        here, there = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                "--memory-bytes", str(limits.memory_bytes), "--max-output-bytes", str(limits.max_output_bytes),
+                "--files-fd", str(there.fileno()),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                pass_fds=(there.fileno(),),
+                env=_environment(),
+                cwd="/",
+                limit=MIB,
+            )  # fmt: skip
+        except BaseException:
+            here.close()
+            raise
+        finally:
+            there.close()
+        worker = cls(process, here, limits)
         try:
             async with asyncio.timeout(limits.start_timeout_s):
-                await worker._reply()
+                header, _ = await worker._reply()
+            worker.confined = {str(what): held is True for what, held in dict(header.get("confined", {})).items()}
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError, ValueError) as error:
             await worker.kill()
             raise Overloaded(
@@ -196,6 +217,15 @@ class _Worker:
     def worn_out(self) -> bool:
         limits = self._limits
         return self._documents >= limits.documents_per_worker or self._resident_bytes > limits.recycle_bytes
+
+    async def hand(self, path: Path, name: str) -> None:
+        """Send the worker an open file, which goes with the request that is asked next."""
+        file = await asyncio.to_thread(_opened, path, name)
+        try:
+            # One byte on a socket that nothing else is on: it does not block.
+            socket.send_fds(self._files, [b"\0"], [file])
+        finally:
+            os.close(file)
 
     async def ask(self, request: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         assert self._process.stdin is not None
@@ -241,6 +271,7 @@ class _Worker:
     async def kill(self) -> None:
         """End the process, and wait until it is gone."""
         self.rest_over()
+        self._files.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
         # One that crashed keeps its own exit status; the grace lets the kernel report it.
@@ -269,6 +300,18 @@ def _size(path: Path, name: str) -> int:
         return path.stat().st_size
     except OSError as error:
         raise CorruptDocument(f"{shown_name(name)}: the stored file is missing; add the document again") from error
+
+
+def _opened(path: Path, name: str) -> int:
+    """Open a regular file; what waits for a writer (a pipe, a device) is refused instead of waited for."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise CorruptDocument(f"{shown_name(name)}: the stored file is missing; add the document again") from error
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise CorruptDocument(f"{shown_name(name)}: this is no regular file; add the document itself")
+    return file
 
 
 def _environment() -> dict[str, str]:

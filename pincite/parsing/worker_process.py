@@ -1,15 +1,17 @@
 """The process that parses: one document at a time, over a length-prefixed protocol, until it is killed or retired.
 
 A frame is four bytes (the length of a JSON header), the header, and `header["size"]` bytes of payload.
-Requests: `{"task": "parse", "name", "path"|null, "cpu_s", "size"}` with the document as payload, or
-`{"task": "render", "path", "number", "scale", "marks", …}`. Replies: `{"ok": true, "resident_bytes", "size"}` with
-Arrow IPC bytes or a PNG as payload, or `{"ok": false, "code", "message", "detail"}`. Nothing is pickled: a document
-that takes the parser over still runs no code in the parent.
+Requests: `{"task": "parse", "name", "handed", "cpu_s", "size"}` with the document as payload, or `{"task": "render",
+"number", "scale", "marks", …}`. Where `handed` is true, the document comes as an open file over the socket that the
+process inherits: it can open none itself. The first frame is `{"ok": true, "confined": {…}}`, replies are `{"ok": true,
+"resident_bytes", "size"}` with Arrow IPC bytes or a PNG as payload, or `{"ok": false, "code", "message", "detail"}`.
+Nothing is pickled: a document that takes the parser over still runs no code in the parent.
 """
 
 import argparse
 import json
 import os
+import socket
 import struct
 import traceback
 from pathlib import Path
@@ -28,15 +30,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--memory-bytes", type=int, required=True)
     parser.add_argument("--max-output-bytes", type=int, required=True)
+    parser.add_argument("--files-fd", type=int, required=True)
     options = parser.parse_args()
     sandbox.die_with_parent()
     request_fd, reply_fd = sandbox.silence()
-    sandbox.cut_network()
+    files = socket.socket(fileno=options.files_fd)
+    confined = sandbox.confine(())
     sandbox.limit_resources(options.memory_bytes)
-    with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies:
-        write_frame(replies, {"ok": True}, b"")
+    with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies, files:
+        write_frame(replies, {"ok": True, "confined": confined}, b"")
         while (frame := read_frame(requests)) is not None:
-            header, payload = _answer(*frame, options.max_output_bytes)
+            header, payload = _answer(*frame, files, options.max_output_bytes)
             write_frame(replies, header, payload)
             if header.get("retire"):
                 return
@@ -64,11 +68,20 @@ def frame_head(header: dict[str, Any], payload: bytes) -> bytes:
     return LENGTH.pack(len(encoded)) + encoded
 
 
-def _answer(request: dict[str, Any], payload: bytes, max_output_bytes: int) -> tuple[dict[str, Any], bytes]:
+def _handed(files: socket.socket) -> bytes:
+    """Read the file that the parent opened for the request that is at hand."""
+    _, descriptors, _, _ = socket.recv_fds(files, 1, 1)
+    with os.fdopen(descriptors[0], "rb") as file:
+        return file.read()
+
+
+def _answer(
+    request: dict[str, Any], payload: bytes, files: socket.socket, max_output_bytes: int
+) -> tuple[dict[str, Any], bytes]:
     shown = shown_name(request["name"])
     try:
         sandbox.limit_cpu(request["cpu_s"])
-        output = _do(request, payload)
+        output = _do(request, _handed(files) if request["handed"] else payload)
         if len(output) > max_output_bytes:
             message = f"{shown}: what the document unpacks to is over the limit of {max_output_bytes} bytes; split it"
             return _failure(ParseLimitExceeded(message)), b""
@@ -84,15 +97,14 @@ def _answer(request: dict[str, Any], payload: bytes, max_output_bytes: int) -> t
 
 
 def _do(request: dict[str, Any], payload: bytes) -> bytes:
-    data = Path(request["path"]).read_bytes() if request["path"] else payload
     if request["task"] == "render":
         from pincite.parsing.pdf_render import render_page
 
-        return render_page(data, request["number"], request["scale"], request["marks"])
+        return render_page(payload, request["number"], request["scale"], request["marks"])
     from pincite.document_codec import encode
     from pincite.parsing import parse
 
-    return encode(parse(data, request["name"]))
+    return encode(parse(payload, request["name"]))
 
 
 def _failure(error: PinciteError) -> dict[str, Any]:

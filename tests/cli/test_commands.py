@@ -171,7 +171,8 @@ def test_doctor_counts_pages_and_gives_reasons(pincite_command: Pincite, folder:
     pincite_command("add", "manuals", folder)
     broken = pincite_command("doctor", "--json")
     assert broken.code == 1
-    [finding] = broken.lines
+    finding, parsers = broken.lines
+    assert set(parsers["parsers"]) == {"network", "reading", "writing", "programs"}
     assert finding["indexed_passages"] == finding["passages"] == 3
     by_path = {found["path"]: found for found in finding["documents"]}
     assert by_path["broken.pdf"]["status"] == "failed"
