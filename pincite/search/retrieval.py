@@ -18,13 +18,15 @@ from pincite.search.reranking import MOST_RERANKED, Reranking
 
 LONGEST_QUESTION = 8_000
 MOST_PASSAGES = 100
-# Windows looked at by meaning and passages by words; a passage has several windows.
-_NEAREST_WINDOWS = 150
-_WITH_WORDS = 50
+# For each candidate wanted, windows looked at by meaning, in all documents and in those the question names, and passages
+# by words. A passage has several windows. Twice as many found nothing better in the judged sets, and cost more.
+_NEAREST_WINDOWS = 4
+_NEAREST_WITHIN = 2
+_WITH_WORDS = 2
+_FEWEST_CANDIDATES = 20
 # Documents whose names are compared with the question, and from which share of its weight one is looked into.
 _CALLED = 8
 _MEANT = 0.1
-_NEAREST_WITHIN = 100
 # Neighbours are joined up to this many: more would be a page, not a passage.
 _MOST_JOINED = 3
 # A search is repeated where the rows it found were moved or deleted before it read them.
@@ -70,7 +72,7 @@ async def search(
             view = await index.view()
             terms = weigh(question_terms(question), view.sample)
             # Enough of them that k remain when neighbours are joined.
-            wanted = max(k * (_MOST_JOINED + 1), MOST_RERANKED if reranking else 0)
+            wanted = max(k * (_MOST_JOINED + 1), MOST_RERANKED if reranking else _FEWEST_CANDIDATES)
             candidates = await _candidates(view, vector, terms, where, wanted)
             found = time.perf_counter()
             timings = {"embed": (embedded - started) * 1e3}
@@ -110,8 +112,8 @@ async def _candidates(
     """Return at least the `wanted` best of what either side found, with all the evidence, best first."""
     words = " ".join(w.term.needle for w in sorted(terms, key=lambda w: -w.weight)[:_MOST_TERMS])
     near, with_words, called = await asyncio.gather(
-        view.nearest(vector, _NEAREST_WINDOWS, where),
-        view.with_words(words, _WITH_WORDS, where),
+        view.nearest(vector, _NEAREST_WINDOWS * wanted, where),
+        view.with_words(words, _WITH_WORDS * wanted, where),
         view.called(words, _CALLED, where),
     )
     best: dict[str, Hit] = {}
@@ -119,7 +121,7 @@ async def _candidates(
     named = {document_id: naming(terms, name) for document_id, name in called.items()}
     if meant := tuple(document_id for document_id, share in named.items() if share >= _MEANT):
         within = replace(where or SearchFilter(), document_ids=meant)
-        _keep_best(best, await view.nearest(vector, _NEAREST_WITHIN, within))
+        _keep_best(best, await view.nearest(vector, _NEAREST_WITHIN * wanted, within))
     lexical = await view.lexical_forms(list({*best, *with_words}))
     covered = {passage_id: cover(terms, form) for passage_id, form in lexical.items()}
 
@@ -130,7 +132,7 @@ async def _candidates(
     if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
         # Where more are near than were asked for, none of their windows is much nearer than the last of those: most
         # cannot be among the best, whatever their vectors say, and those are not read.
-        nearest = near[-1].similarity + view.model.spread / 2 if len(near) == _NEAREST_WINDOWS else math.inf
+        nearest = near[-1].similarity + view.model.spread / 2 if len(near) == _NEAREST_WINDOWS * wanted else math.inf
         least = heapq.nlargest(wanted, (fused(passage_id, hit.similarity) for passage_id, hit in best.items()))
         hopeful = [p for p in by_words_only if len(least) < wanted or fused(p, nearest) > least[-1]]
         _keep_best(best, await view.windows_of(hopeful, vector))
