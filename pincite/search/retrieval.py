@@ -18,8 +18,8 @@ from pincite.search.reranking import MOST_RERANKED, Reranking
 
 LONGEST_QUESTION = 8_000
 MOST_PASSAGES = 100
-# For each candidate wanted, windows looked at by meaning, in all documents and in those the question names, and passages
-# by words. A passage has several windows. Twice as many found nothing better in the judged sets, and cost more.
+# For each candidate wanted, windows looked at by meaning, in all documents and in those that the question names, and
+# passages by words. A passage has several windows. Twice as many found nothing better in the judged sets and cost more.
 _NEAREST_WINDOWS = 4
 _NEAREST_WITHIN = 2
 _WITH_WORDS = 2
