@@ -6,6 +6,8 @@ from typing import Any, Self
 import httpx
 
 TIMEOUT_S = 60.0
+# Not "/api/v1/auths/", which tells who asks: it is for people in a browser and refuses API keys.
+ADMINISTRATORS_ONLY = "/api/v1/configs/tool_servers"
 
 
 class OpenWebUIFailure(Exception):
@@ -38,9 +40,7 @@ class OpenWebUIApi:
             OpenWebUIFailure: there is none, or the token is not an administrator's.
         """
         version = self.ask("GET", "/api/version")["version"]
-        me = self.ask("GET", "/api/v1/auths/")
-        if me.get("role") != "admin":
-            raise OpenWebUIFailure("This token is not an administrator's; functions can only be installed by one.")
+        self.ask("GET", ADMINISTRATORS_ONLY)
         return str(version)
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -52,8 +52,11 @@ class OpenWebUIApi:
             raise OpenWebUIFailure(f"There is no Open WebUI that answers at {self._url}; is it running?") from None
         if answer.is_success:
             return told
-        if answer.status_code in {401, 403} and path == "/api/v1/auths/":
-            raise OpenWebUIFailure("Open WebUI does not accept this token; make an API key in its account settings.")
+        if answer.status_code in {401, 403} and path == ADMINISTRATORS_ONLY:
+            raise OpenWebUIFailure(
+                "Open WebUI does not take this token for an administrator's, and only one may install functions; "
+                "make an API key in the account settings of an administrator."
+            )
         detail = told.get("detail") if isinstance(told, dict) else None
         raise OpenWebUIFailure(f"Open WebUI refused {method} {path} ({answer.status_code}): {str(detail)[:300]}")
 

@@ -44,7 +44,7 @@ class House:
 
     async def command(self, *arguments: str) -> str:
         """Return what a `pincite` command prints."""
-        where = {"OPENWEBUI_URL": self.openwebui.address, "OPENWEBUI_TOKEN": self.openwebui.admin.token}
+        where = {"OPENWEBUI_URL": self.openwebui.address, "OPENWEBUI_TOKEN": self.openwebui.api_key}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

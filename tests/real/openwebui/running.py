@@ -65,6 +65,7 @@ class OpenWebUI:
     address: str
     running: AsyncExitStack
     admin: User = field(init=False)
+    api_key: str = field(init=False)
 
     async def sign_up(self, name: str) -> User:
         """Make the first account, which is the administrator's."""
@@ -112,6 +113,7 @@ async def openwebui(environment: Path, folder: Path, model: str) -> AsyncIterato
     async with _process(command, variables, folder, f"{address}/health"), AsyncExitStack() as running:
         started = OpenWebUI(address, running)
         started.admin = await started.sign_up("Admin")
+        started.api_key = (await started.admin.ask("POST", "/api/v1/auths/api_key"))["api_key"]
         yield started
 
 
