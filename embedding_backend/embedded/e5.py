@@ -1,7 +1,11 @@
 """multilingual-e5-small (Wang et al. 2024, arXiv 2402.05672) on ONNX Runtime, 8-bit, from weights inside a package."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+# ONNX Runtime reports its use to its makers unless it is told not to before it is loaded. Nothing leaves this machine.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import numpy.typing as npt
