@@ -147,6 +147,9 @@ class Settings(BaseSettings):
     queued_jobs: int = Field(
         default=100, ge=1, description="Jobs that may wait; more are refused until one has finished."
     )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What the server writes to its log: requests, too, from `info` on."
+    )
     maintenance_interval_s: float = Field(
         default=900.0, ge=1, description="Seconds between two clean-ups of the index."
     )

@@ -57,6 +57,7 @@ def test_the_address_in_citations_is_one_a_reader_can_open(
         ("PINCITE_CATALOG_URL", "no url", "PINCITE_CATALOG_URL"),
         ("PINCITE_ALLOWED_ORIGINS", "https://chat.example.com/path", "PINCITE_ALLOWED_ORIGINS"),
         ("PINCITE_FRAME_ANCESTORS", "*; script-src *", "PINCITE_FRAME_ANCESTORS"),
+        ("PINCITE_LOG_LEVEL", "loud", "PINCITE_LOG_LEVEL"),
         ("PINCITE_OAUTH_ISSUER", "login.example.com", "PINCITE_OAUTH_ISSUER"),
         ("PINCITE_OAUTH_ISSUER", "https://login.example.com", "PINCITE_OAUTH_JWKS_URL"),
         ("PINCITE_OAUTH_JWKS_URL", "http://login.example.com/keys", "PINCITE_OAUTH_JWKS_URL: .*https"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pincite.settings import Settings
     from pincite.workspace import Workspace
 
-SHUTDOWN_S = 10
+SHUTDOWN_S = 5  # Docker kills ten seconds after it has asked, and the workspace is closed after this
 BACKLOG = 512
 
 
@@ -25,9 +25,9 @@ def serve(
     """Run the server: REST, the page viewer and MCP in one process, the only writer of its data folder."""
     from pincite.settings import load_settings
 
-    _log_to_stderr()
     given = {"host": host, "port": port}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    _log_to_stderr(settings)
     _give_memory_back()
     return asyncio.run(_serve(settings))
 
@@ -36,8 +36,9 @@ def mcp() -> int:
     """Run the MCP server over stdio on the data folder, for an agent on this machine; it only reads."""
     from pincite.settings import load_settings
 
-    _log_to_stderr()
-    return asyncio.run(_mcp(load_settings()))
+    settings = load_settings()
+    _log_to_stderr(settings)
+    return asyncio.run(_mcp(settings))
 
 
 def _give_memory_back() -> None:
@@ -149,9 +150,10 @@ def _local_url(settings: "Settings") -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(settings: "Settings") -> None:
     import logging
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=settings.log_level.upper(), stream=sys.stderr, format=form)
     # It logs the address of every request it makes.
     logging.getLogger("httpx").setLevel(logging.WARNING)
