@@ -278,14 +278,18 @@ async def test_rows_that_move_or_leave_during_a_search_are_found_where_they_are(
 async def test_words_alone_find_a_passage(
     index: Index, embedder: FakeEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await add(index, embedder, "house", plain(PARKING))
+    for name, text in [("contract", LIABILITY), ("house", PARKING)]:
+        await add(index, embedder, name, plain(text))
 
     async def nothing_near(view: View, question: Vectors, limit: int, where: SearchFilter | None = None) -> list[Hit]:
         return []
 
     monkeypatch.setattr(View, "nearest", nothing_near)
-    found = await search(index, embedder, "Where do visitors park their badge?")
+    question = "Where do visitors park their badge?"
+    found = await search(index, embedder, question)
     assert [passage.document.id for passage in found.passages] == ["house"]
+    await index.maintain()  # which moves the rows
+    assert (await search(index, embedder, question)).passages == found.passages
 
 
 async def test_a_view_says_that_the_index_has_grown(index: Index, embedder: FakeEmbedder) -> None:

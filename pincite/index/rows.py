@@ -46,6 +46,7 @@ class Rows:
         # One entry a passage.
         self._ids: list[str] = []
         self._words: list[str | None] = []
+        self._fingerprints: list[int] = []
         self._heads: list[int] = []
         self._numbers: dict[str, int] = {}
         self._words_bytes = 0
@@ -62,7 +63,7 @@ class Rows:
         """Return these rows and others that lie beyond the last; batches hold COLUMNS and `_rowid`."""
         new = copy.copy(self)
         new._ids, new._words, new._heads = self._ids.copy(), self._words.copy(), self._heads.copy()
-        new._numbers = self._numbers.copy()
+        new._fingerprints, new._numbers = self._fingerprints.copy(), self._numbers.copy()
         # Batch by batch, so that the words are not in memory twice.
         added = [await asyncio.to_thread(new._add, batch) async for batch in batches]
         await asyncio.to_thread(new._place, added)
@@ -79,13 +80,15 @@ class Rows:
 
     def _add_passage(self, passage_id: str, head: int, words: str) -> None:
         before = self._numbers.get(passage_id)
-        if before is not None and self._words[before] == words:
+        fingerprint = hash(words)
+        if before is not None and self._fingerprints[before] == fingerprint:
             # Moved by compaction, perhaps without all its windows.
             self._heads[before] = head
             return
         self._numbers[passage_id] = len(self._ids)
         self._ids.append(passage_id)
         self._heads.append(head)
+        self._fingerprints.append(fingerprint)
         self._words_bytes += sys.getsizeof(words)
         self._words.append(words if self._words_bytes <= _MOST_WORDS_BYTES else None)
 

@@ -125,12 +125,15 @@ class View:
             return []
         windows = [window for passage_id in passage_ids for window in self._rows.windows_of(passage_id)]
         by_address = {window.address: window for window in windows}
-        found = await self._take(by_address, ["vector"])
+        # A row that was moved or written again is known at both places, and stands at one.
+        found = await self._read(by_address, ["vector"])
         wanted = padded(question)
         vectors = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, len(wanted))
         similarities = (vectors.astype(np.float32) @ wanted).tolist()
-        addresses = found["_rowid"].to_pylist()
-        return [Hit(by_address[a], similarity) for a, similarity in zip(addresses, similarities, strict=True)]
+        there = [by_address[address] for address in found["_rowid"].to_pylist()]
+        if len({window.passage_id for window in there}) < len(set(passage_ids)):
+            raise RowsMoved
+        return [Hit(window, similarity) for window, similarity in zip(there, similarities, strict=True)]
 
     async def lexical_forms(self, passage_ids: Sequence[str]) -> dict[str, str]:
         """Return the text of these passages as words are looked for in it."""
@@ -151,10 +154,14 @@ class View:
         return {heads[address]: CitedPassage.from_json(written) for address, written in read}
 
     async def _take(self, addresses: Collection[int], columns: list[str]) -> pa.Table:
-        found = await self._table.take_row_ids(sorted(addresses)).with_row_id().select(columns).to_arrow()
+        found = await self._read(addresses, columns)
         if len(found) < len(addresses):
             raise RowsMoved
         return found
+
+    async def _read(self, addresses: Collection[int], columns: list[str]) -> pa.Table:
+        """Return the rows that stand at these addresses."""
+        return await self._table.take_row_ids(sorted(addresses)).with_row_id().select(columns).to_arrow()
 
 
 def _match(words: str, column: str) -> MatchQuery:
