@@ -24,6 +24,9 @@ def test_an_administrators_api_key_is_enough() -> None:
 
 
 def test_someone_elses_key_is_refused_with_what_to_do() -> None:
-    with OpenWebUIApi("http://chat", "sk-of-a-user", httpx.MockTransport(openwebui)) as api:
-        with pytest.raises(OpenWebUIFailure, match="make an API key in the account settings of an administrator"):
-            api.check()
+    said = "make an API key in the account settings of an administrator"
+    with (
+        OpenWebUIApi("http://chat", "sk-of-a-user", httpx.MockTransport(openwebui)) as api,
+        pytest.raises(OpenWebUIFailure, match=said),
+    ):
+        api.check()
