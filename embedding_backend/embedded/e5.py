@@ -10,8 +10,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
+from embedding_backend.embedded.e5_tokenizer import E5Tokenizer
 from embedding_backend.embedded.e5_weights import BLOCK, E5Weights, Float32, dequantise
 from embedding_backend.embedded.languages import unit
 
@@ -35,7 +35,7 @@ class E5:
     def __init__(self, threads: int) -> None:
         """Load the weights; raises WeightsError."""
         weights = E5Weights()
-        self._tokenizer = _tokenizer(weights)
+        self._tokenizer = E5Tokenizer(weights)
         self._bos, self._eos, self._pad = weights.bos, weights.eos, weights.pad
         self._words = weights.blocks("emb.word").reshape(weights.sizes.vocabulary, DIMENSIONS // BLOCK, -1)
         self._positions = weights.tensor("emb.pos").reshape(-1, DIMENSIONS) + weights.tensor("emb.type")[:DIMENSIONS]
@@ -44,7 +44,7 @@ class E5:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return each text's length in tokens, without prefix and special tokens."""
-        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        return self._tokenizer.count(texts)
 
     def encode(self, texts: Sequence[str], prefix: str = QUERY_PREFIX) -> Float32:
         """Return (n, 384) unit vectors; what is past 512 tokens, prefix included, is not read."""
@@ -57,18 +57,18 @@ class E5:
         return self._read([PASSAGE_PREFIX + text for text in texts], shifted)
 
     def _read(self, texts: list[str], windows: Sequence[Windows]) -> list[Float32]:
-        encodings = self._tokenizer.encode_batch(texts)
-        ids = [[self._bos, *encoding.ids[: MAX_TOKENS - 2], self._eos] for encoding in encodings]
+        tokens = self._tokenizer.encode(texts)
+        ids = [[self._bos, *text.ids[: MAX_TOKENS - 2], self._eos] for text in tokens]
         vectors: list[Float32] = [np.empty((0, DIMENSIONS), np.float32)] * len(ids)
         for batch in _batches([len(row) for row in ids]):
             for i, states in zip(batch, self._encode_batch([ids[i] for i in batch]), strict=True):
                 whole = states[: len(ids[i])]
                 parts = [whole.mean(axis=0)]
                 if windows[i]:
-                    spans = np.array(encodings[i].offsets[: MAX_TOKENS - 2])
-                    tokens = whole[1:-1]
+                    spans = np.array(tokens[i].spans[: MAX_TOKENS - 2])
+                    readings = whole[1:-1]
                     for start, stop in windows[i]:
-                        inside = tokens[(spans[:, 0] < stop) & (spans[:, 1] > start)]
+                        inside = readings[(spans[:, 0] < stop) & (spans[:, 1] > start)]
                         # A window past what the model reads has only its passage's meaning.
                         parts.append(inside.mean(axis=0) if len(inside) else parts[0])
                 vectors[i] = unit(np.stack(parts))
@@ -100,19 +100,6 @@ def _batches(lengths: list[int]) -> Iterator[npt.NDArray[np.intp]]:
         size = max(1, _BATCH_TOKENS // lengths[order[done]])
         yield order[done : done + size]
         done += size
-
-
-def _tokenizer(weights: E5Weights) -> Tokenizer:
-    tokenizer = Tokenizer(models.Unigram(weights.vocabulary, unk_id=weights.unknown, byte_fallback=False))
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.Replace(Regex(r"[\n\r\t]"), " "),
-            normalizers.NFKC(),
-            normalizers.Replace(Regex(" {2,}"), " "),
-        ]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
-    return tokenizer
 
 
 def _session(weights: E5Weights, threads: int) -> ort.InferenceSession:

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import mmap
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,15 +65,18 @@ class E5Weights:
         self._read("fi")
         count, self.bos, self.eos, self.pad, self.unknown = self._read("5i")
         (blob_bytes,) = self._read("Q")
-        offsets = np.frombuffer(self._map, np.uint32, count + 1, self._take((count + 1) * 4))
+        offsets = np.frombuffer(self._map, np.uint32, count + 1, self._take((count + 1) * 4)).astype(np.int64)
         scores = np.frombuffer(self._map, np.float32, count, self._take(count * 4))
-        blob = self._map[self._take(blob_bytes) : self._position]
-        self.vocabulary = [
-            (blob[offsets[i] : offsets[i + 1]].decode("utf-8", "replace"), float(scores[i])) for i in range(count)
-        ]
+        self._pieces = offsets + self._take(blob_bytes), scores
         _, normaliser_bytes = self._read("iI")
         self._take(normaliser_bytes)
         self._tensors = self._read_directory()
+
+    def vocabulary(self) -> Iterator[tuple[str, float]]:
+        """Yield each token's piece of text and its score, in the order of their ids."""
+        offsets, scores = (column.tolist() for column in self._pieces)
+        for start, end, score in zip(offsets, offsets[1:], scores, strict=False):
+            yield self._map[start:end].decode("utf-8", "replace"), score
 
     def tensor(self, name: str) -> Float32:
         """Return a tensor, flat, as float32."""
