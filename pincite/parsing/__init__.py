@@ -8,10 +8,13 @@ from pincite.document import Document
 from pincite.errors import CorruptDocument, EmptyDocument, UnsupportedFormat
 from pincite.parsing import formats
 from pincite.parsing.naming import clean_title, shown_name, title_from_name
+from pincite.parsing.text_builder import hidden_text_warning
 
 __all__ = ["parse"]
 
 _NEVER_TEXT = re.compile("[\x00\ud800-\udfff]")
+# Tag characters draw nothing and spell ASCII: words for models alone.
+_TAGS = re.compile("[\U000e0000-\U000e007f]")
 
 
 def parse(data: bytes, name: str) -> Document:
@@ -29,6 +32,9 @@ def parse(data: bytes, name: str) -> Document:
     if _NEVER_TEXT.search(text):
         # One character for one, so that every offset stays true.
         text = _NEVER_TEXT.sub(lambda m: " " if m[0] == "\x00" else "\ufffd", text)
+    if tags := len(_TAGS.findall(text)):
+        text = _TAGS.sub(" ", text)
+        document = replace(document, warnings=(*document.warnings, hidden_text_warning(tags)))
     title = clean_title(document.title) or title_from_name(name)
     return replace(document, title=title, text=text)
 

@@ -38,6 +38,7 @@ _LEFT_OUT = {
     "tblPr",
 }
 _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "\u2011", "ptab": "\t"}
+_TOO_SMALL = {"0", "1", "2"}  # half points
 _MAX_DEPTH = 60  # of nested tables and content controls; Word itself stops at 63
 
 
@@ -173,7 +174,9 @@ class _Reading:
                 continue
             if kind == "r":
                 stated = self._styles.run_is_hidden(child(part, "rPr"))
-                if not (hidden if stated is None else stated):
+                if (hidden if stated is None else stated) or _is_unseen(part):
+                    self.builder.hide("".join(text.text or "" for text in part.iter() if local(text.tag) == "t"))
+                else:
                     yield from self._inline(part, hidden, depth + 1)
             elif kind == "t":
                 yield part.text or ""
@@ -230,6 +233,29 @@ class _Reading:
                 text = " ".join(t for p in paragraphs if (t := "".join(self._inline(p, False, 0)).strip()))
                 notes[attribute(note, "id") or ""] = text
         return notes
+
+
+def _is_unseen(run: Any) -> bool:
+    """Whether a run is too small to read, or white with nothing behind it."""
+    properties = child(run, "rPr")
+    if properties is None:
+        return False
+    size, colour = (child(properties, name) for name in ("sz", "color"))
+    if size is not None and attribute(size, "val") in _TOO_SMALL:
+        return True
+    is_white = colour is not None and (attribute(colour, "val") or "").upper() == "FFFFFF"
+    return is_white and not children(properties, "shd", "highlight") and not any(map(_has_ground, run.iterancestors()))
+
+
+def _has_ground(element: Any) -> bool:
+    """Whether what is around a run may be of another colour than the paper: a table, a shape, a shaded paragraph."""
+    kind = local(element.tag)
+    if kind == "p":
+        properties = child(element, "pPr")
+        return properties is not None and bool(children(properties, "shd", "pStyle"))
+    return kind in {"tbl", "txbxContent", "drawing", "pict"} or (
+        kind == "document" and bool(children(element, "background"))
+    )
 
 
 def _rows(table: Any) -> Iterator[Any]:

@@ -27,7 +27,13 @@ _BLOCKS = {
 }  # fmt: skip
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN_STYLE = re.compile(
-    r"(?:display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?:px|pt|em|%)?\s*(?:;|$))", re.I
+    r"(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0?\.?0*\s*(?:;|!|$)"
+    r"|font-size\s*:\s*(?:0(?![.\d])|(?:0?\.\d+|1)p[xt])"
+    r"|(?:text-indent|left|top)\s*:\s*-\d{4,})",
+    re.IGNORECASE,
+)
+_WHITE_TEXT = re.compile(
+    r"(?<![\w-])color\s*:\s*(?:white|#fff(?:fff)?|rgb\(\s*255\s*,\s*255\s*,\s*255\s*\))\s*(?:;|!|$)", re.I
 )
 _META_CHARSET = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{2,40})")
@@ -102,7 +108,10 @@ class _Walk:
         for event, element in events:
             tag = element.tag if isinstance(element.tag, str) else ""
             if event == "start":
-                if tag in _LEFT_OUT or _is_hidden(element):
+                hidden = tag not in _LEFT_OUT and _is_hidden(element)
+                if hidden or tag in _LEFT_OUT or _is_aside(element):
+                    if hidden:
+                        self._builder.hide("".join(element.itertext()))
                     events.skip_subtree()
                     element.set("data-left-out", "")
                     continue
@@ -209,14 +218,33 @@ def _number(value: str | None, otherwise: int = 1) -> int:
 
 
 def _is_hidden(element: Any) -> bool:
+    """Whether a reader does not see the element, as its own attributes say; style sheets are not looked at."""
     attributes = element.attrib
     if not attributes:
         return False
+    style = attributes.get("style", "")
     return (
         "hidden" in attributes
-        or attributes.get("aria-hidden", "").lower() == "true"
-        or attributes.get("role") == "navigation"
-        or bool(_HIDDEN_STYLE.search(attributes.get("style", "")))
+        or bool(style and _HIDDEN_STYLE.search(style))
+        or bool(style and _WHITE_TEXT.search(style) and not _has_ground(element))
+    )
+
+
+def _has_ground(element: Any) -> bool:
+    """Whether the element or one around it may have a ground of its own."""
+    while element is not None:
+        attributes = element.attrib
+        if "class" in attributes or "bgcolor" in attributes or "background" in attributes.get("style", ""):
+            return True
+        element = element.getparent()
+    return False
+
+
+def _is_aside(element: Any) -> bool:
+    """Whether the element repeats what stands elsewhere, or leads there: drawings of formulas, navigation."""
+    attributes = element.attrib
+    return bool(attributes) and (
+        attributes.get("aria-hidden", "").lower() == "true" or attributes.get("role") == "navigation"
     )
 
 

@@ -17,6 +17,7 @@ from pincite.parsing.pdf_text import PageContent, read_content
 from pincite.parsing.pdf_title import document_title
 from pincite.parsing.reading_order import Row, columns_of
 from pincite.parsing.ruled_tables import gather_tables
+from pincite.parsing.text_builder import hidden_text_warning
 from pincite.parsing.typographic_headings import headings_by_type
 
 MEDIA_TYPE = "application/pdf"
@@ -26,6 +27,8 @@ _WINDOW_PAGES = 96
 
 # An outline with fewer entries than one for so many pages says too little about where a passage stands.
 _PAGES_PER_ENTRY = 4
+
+_PAGES_NAMED = 10
 
 # MuPDF reports damage by exceptions of its own, by RuntimeError and by ValueError, depending on the layer.
 MUPDF_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, pymupdf.mupdf.FzErrorBase)
@@ -55,7 +58,8 @@ def parse_pdf(data: bytes, name: str) -> Document:
             message = "the file is damaged and was repaired; pages or text may be missing"
             warnings.append(ParseWarning("document_repaired", message))
         assembly = Assembly()
-        layouts = _layouts(pdf, warnings)
+        hidden: dict[int, int] = {}
+        layouts = _layouts(pdf, warnings, hidden)
         layout = next(layouts, None)
         while layout is not None:
             after = next(layouts, None)
@@ -65,6 +69,8 @@ def parse_pdf(data: bytes, name: str) -> Document:
             raise CorruptDocument(
                 f"{shown_name(name)}: none of its {pdf.page_count} pages can be read; export the file again."
             )
+        if hidden:
+            warnings.append(_hidden_text(hidden))
         sections = _sections(pdf, assembly)
         return Document(
             title=document_title((pdf.metadata or {}).get("title"), assembly, name),
@@ -98,7 +104,8 @@ def open_pdf(data: bytes, name: str) -> pymupdf.Document:
     return pdf
 
 
-def _layouts(pdf: pymupdf.Document, warnings: list[ParseWarning]) -> Iterator[PageLayout]:
+def _layouts(pdf: pymupdf.Document, warnings: list[ParseWarning], hidden: dict[int, int]) -> Iterator[PageLayout]:
+    """Yield the pages; `hidden` takes the characters left out of each, by its number."""
     labelled = bool(pdf.get_page_labels())
     for first in range(0, pdf.page_count, _WINDOW_PAGES):
         window = range(first, min(first + _WINDOW_PAGES, pdf.page_count))
@@ -107,6 +114,7 @@ def _layouts(pdf: pymupdf.Document, warnings: list[ParseWarning]) -> Iterator[Pa
             [page.content.groups[0] if page.content.groups else [] for page in raw],
             [(page.width, page.height) for page in raw],
         )
+        hidden |= {page.number: page.content.hidden for page in raw if page.content.hidden}
         for page, text, frame in zip(raw, texts, furniture, strict=True):
             blocks = join_blocks(
                 [block for column in columns_of(gather_tables(text, page.content.drawn)) for block in blocks_of(column)]
@@ -123,6 +131,12 @@ def _layouts(pdf: pymupdf.Document, warnings: list[ParseWarning]) -> Iterator[Pa
                 header=[_furniture(row) for row in frame.top],
                 footer=[_furniture(row) for row in reversed(frame.bottom)],
             )
+
+
+def _hidden_text(hidden: dict[int, int]) -> ParseWarning:
+    pages = ", ".join(map(str, sorted(hidden)[:_PAGES_NAMED])) + (", …" if len(hidden) > _PAGES_NAMED else "")
+    where = f"page {pages}" if len(hidden) == 1 else f"pages {pages}"
+    return hidden_text_warning(sum(hidden.values()), where)
 
 
 def _furniture(row: Row) -> Block:

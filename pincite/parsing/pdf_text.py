@@ -8,6 +8,7 @@ from typing import Any
 
 import pymupdf
 
+from pincite.parsing.hidden_pdf_text import holds_hidden, remove_hidden
 from pincite.parsing.text_piece import Piece, Rectangle, Style, in_reading_frame
 
 # Ligatures are expanded so that "fi" can be searched for; images are left out because only text is wanted here.
@@ -63,11 +64,13 @@ class PageContent:
     """What stands on a page.
 
     `groups` are its pieces in drawing order, one list for each direction of writing, the main one first. `drawn` are
-    the bounds of lines and boxes in the reading frame of the first group.
+    the bounds of lines and boxes in the reading frame of the first group. `hidden` counts the characters that were left
+    out because a reader does not see them.
     """
 
     groups: list[list[Piece]]
     drawn: list[Rectangle]
+    hidden: int = 0
 
 
 def read_content(page: pymupdf.Page) -> PageContent:
@@ -79,18 +82,22 @@ def read_content(page: pymupdf.Page) -> PageContent:
     rotation = page.rotation_matrix
     matrix: Matrix = (rotation.a, rotation.b, rotation.c, rotation.d, rotation.e, rotation.f)
     lines = None
+    hidden = 0
     if not _NEEDS_CHARACTERS.search(text_page.extractTEXT()):
         content = text_page.extractDICT()["blocks"]
-        lines = _lines_with_words(content, text_page.extractWORDS(), matrix)
+        # MuPDF's words do not say how they are drawn.
+        if not holds_hidden(page, content):
+            lines = _lines_with_words(content, text_page.extractWORDS(), matrix)
     if lines is None:
         content = text_page.extractRAWDICT()["blocks"]
+        hidden = remove_hidden(page, content)
         lines = list(_lines_with_characters(content, matrix))
     groups = _by_direction(lines)
     vectors = [b for b in content if b["type"] == _VECTOR_BLOCK]
     if not groups or len(vectors) > _MAX_VECTORS:
-        return PageContent(groups, [])
+        return PageContent(groups, [], hidden)
     drawn = [_transformed(v["bbox"], matrix) for v in vectors if v["isrect"] or _is_thin(v["bbox"])]
-    return PageContent(groups, in_reading_frame(drawn, groups[0][0].direction))
+    return PageContent(groups, in_reading_frame(drawn, groups[0][0].direction), hidden)
 
 
 def _is_thin(box: Rectangle) -> bool:

@@ -11,6 +11,12 @@ PARAGRAPH_GAP = "\n\n"
 ROW_GAP = "\n"
 
 
+def hidden_text_warning(characters: int, where: str = "") -> ParseWarning:
+    """Return the warning that text a reader does not see was left out; it is what hides words for models."""
+    place = f" ({where})" if where else ""
+    return ParseWarning("hidden_text", f"{characters} characters hidden from the reader were left out{place}")
+
+
 class TextBuilder:
     """Grows the text block by block; every block added is a range that should stay together."""
 
@@ -24,6 +30,7 @@ class TextBuilder:
         self._warnings: list[ParseWarning] = []
         self._last_was_row = False
         self._pending_section: tuple[str, int] | None = None
+        self._hidden = 0
 
     @property
     def sections(self) -> tuple[Section, ...]:
@@ -74,8 +81,14 @@ class TextBuilder:
         """Add something that a reader of the document should know; never the document's text."""
         self._warnings.append(ParseWarning(code, message, page))
 
+    def hide(self, text: str) -> None:
+        """Count text that is left out because a reader of the document does not see it."""
+        self._hidden += len("".join(text.split()))
+
     def build(self, title: str, media_type: str) -> Document:
         """Return the document; where `title` is empty, the first heading is the title."""
+        if self._hidden:
+            self._warnings.append(hidden_text_warning(self._hidden))
         title = clean_title(title) or (self._sections[0].title if self._sections else "")
         return Document(
             title=title,
