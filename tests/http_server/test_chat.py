@@ -1,6 +1,7 @@
 """Answers over OpenAI's interface: the shapes, the citations in them, who may ask what, and OpenAI's own client."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -150,6 +151,26 @@ async def test_a_stream_is_server_sent_events_that_end_with_done(contracts: Serv
     events = [line.removeprefix("data: ") for line in streamed.text.splitlines() if line.startswith("data: ")]
     assert events[-1] == "[DONE]"
     assert {json.loads(event)["object"] for event in events[:-1]} == {"chat.completion.chunk"}
+
+
+async def test_a_stream_shows_open_webui_each_source_before_the_text_that_cites_it(contracts: Served) -> None:
+    streamed = await contracts.http.post("/v1/chat/completions", json=asked(stream=True))
+    chunks = [json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: {")]
+    assert all(chunk["choices"] for chunk in chunks)  # other clients read every chunk as one of OpenAI's
+    text, shown = "", []
+    for chunk in chunks:
+        text += chunk["choices"][0]["delta"].get("content", "")
+        if "event" in chunk:
+            shown.append(chunk["event"]["data"])
+        assert max(map(int, re.findall(r"\[(\d)\]", text)), default=0) <= len(shown)
+    context = chunks[-1]["context"]
+    assert [source["source"]["id"] for source in shown] == [f"pincite:{each['id']}" for each in context[: len(shown)]]
+    first, cited = shown[0], context[0]
+    assert first["source"]["name"] == "contract.pdf, p. 2"
+    assert first["metadata"][0]["page"] == cited["page"] - 1  # counted from 0 there, and only there
+    assert first["source"]["embed_url"].startswith("http://test/view/")
+    assert "<mark>" in first["document"][0]
+    assert first["distances"] == [cited["score"]]
 
 
 async def test_the_models_are_the_knowledge_bases_that_may_be_read(

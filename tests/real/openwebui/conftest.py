@@ -4,17 +4,20 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, ElementHandle, Frame, Page
 
 from tests.real.browser import chromium
 from tests.real.openwebui.running import (
+    ADMIN_KEY,
+    BETWEEN_LOOKS_S,
     ROOT,
     OpenWebUI,
     User,
@@ -28,6 +31,9 @@ from tests.serving import served
 
 ARTEFACTS = Path(os.environ.get("PINCITE_TEST_ARTEFACTS", ROOT / "artefacts"))
 COMMAND_S = 300
+QUESTION = "How quickly do I have to report a stolen laptop?"
+PANEL = 'iframe[title="Embedded Content"]'
+CHIP = '.chat-assistant button[aria-label^="View source: "]'
 
 
 @dataclass
@@ -69,6 +75,13 @@ class House:
         (line,) = re.findall(r"^```sh\n(.*openwebui install)\n```", page, re.MULTILINE)
         return await self.command(*line.split()[1:], *arguments)
 
+    async def knowledge_bases(self) -> dict[str, dict[str, Any]]:
+        """Return what Pincite has, by name."""
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        async with httpx.AsyncClient(base_url=self.pincite, headers=headers, timeout=60, trust_env=False) as http:
+            listed = (await http.get("/api/knowledge-bases")).raise_for_status().json()
+        return {kb["name"]: kb for kb in listed}
+
     async def model_id(self, name: str) -> str:
         """Return the id of the model of a knowledge base."""
         listed = await self.openwebui.admin.ask("GET", "/api/models")
@@ -92,6 +105,28 @@ async def say(page: Page, text: str) -> None:
     await page.click("#chat-input")
     await page.keyboard.type(text)
     await page.keyboard.press("Enter")
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what another process does, which tells only when it is asked."""
+    async with asyncio.timeout(COMMAND_S):
+        while not await true():
+            await asyncio.sleep(BETWEEN_LOOKS_S)
+
+
+async def chip_of(page: Page) -> str:
+    """Wait for the citation in the answer and return what it reads."""
+    await page.wait_for_selector(CHIP)
+    return (await page.inner_text(CHIP)).strip()
+
+
+async def framed(page: Page | ElementHandle, selector: str) -> Frame:
+    """Wait for a frame and return what is in it."""
+    element = await page.wait_for_selector(selector)
+    assert element is not None
+    frame = await element.content_frame()
+    assert frame is not None
+    return frame
 
 
 async def screenshot(page: Page, name: str) -> None:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,26 @@ class OpenWebUI:
 
     address: str
     running: AsyncExitStack
+    command: list[str]
+    variables: dict[str, str]
+    folder: Path
     admin: User = field(init=False)
     api_key: str = field(init=False)
+    _serving: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def start(self) -> None:
+        """Start it, and wait until it answers."""
+        process = _process(self.command, self.variables, self.folder, f"{self.address}/health")
+        self.process = await self._serving.enter_async_context(process)
+
+    async def stop(self) -> None:
+        """Stop it."""
+        await self._serving.aclose()
+
+    async def crash(self) -> None:
+        """Take it away in the middle of what it does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        await self.stop()
 
     async def sign_up(self, name: str) -> User:
         """Make the first account, which is the administrator's."""
@@ -110,8 +128,10 @@ async def openwebui(environment: Path, folder: Path, model: str) -> AsyncIterato
     }
     program = [str(environment / "bin" / "python"), "-c", "from open_webui import app; app()"]
     command = [*program, "serve", "--host", "127.0.0.1", "--port", str(port)]
-    async with _process(command, variables, folder, f"{address}/health"), AsyncExitStack() as running:
-        started = OpenWebUI(address, running)
+    async with AsyncExitStack() as running:
+        started = OpenWebUI(address, running, command, variables, folder)
+        running.push_async_callback(started.stop)
+        await started.start()
         started.admin = await started.sign_up("Admin")
         started.api_key = (await started.admin.ask("POST", "/api/v1/auths/api_key"))["api_key"]
         yield started
@@ -140,18 +160,21 @@ def pincite_variables(folder: Path, port: int) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _process(command: list[str], variables: dict[str, str], folder: Path, ready: str) -> AsyncIterator[None]:
+async def _process(
+    command: list[str], variables: dict[str, str], folder: Path, ready: str
+) -> AsyncIterator["subprocess.Popen[bytes]"]:
     """Run a program for the time of the block, from the moment that it answers at `ready`."""
     log = folder / "process.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command, env=variables, cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         await _until_it_answers(process, ready, log)
-        yield
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             await asyncio.to_thread(process.wait, 30)
         except subprocess.TimeoutExpired:

@@ -1,5 +1,6 @@
 """A language model that says what the test wants, behind the interface of OpenAI."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -12,14 +13,19 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 NAME = "scripted"
 ANSWER = "Report it to the security desk within one hour of noticing [1]."
+FIRST_WORDS = 4
 REWRITTEN = "How quickly must a stolen laptop be reported to the security desk?"
 
 
 @dataclass
 class ScriptedModel:
-    """Cites the first passage it is given; `asked` are the conversations it was given, oldest first."""
+    """Cites the first passage it is given; `asked` are the conversations it was given, oldest first.
+
+    While `goes_on` is not set, it stops after the first words.
+    """
 
     answer: str = ANSWER
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[list[dict[str, Any]]] = field(default_factory=list)
 
     def app(self) -> FastAPI:
@@ -29,6 +35,9 @@ class ScriptedModel:
         app.add_api_route("/v1/embeddings", self._embed, methods=["POST"])
         app.add_api_route("/v1/chat/completions", self._complete, methods=["POST"], response_model=None)
         return app
+
+    def __post_init__(self) -> None:
+        self.goes_on.set()
 
     async def _models(self) -> dict[str, Any]:
         return {"object": "list", "data": [{"id": NAME, "object": "model"}]}
@@ -52,7 +61,9 @@ class ScriptedModel:
         return JSONResponse({"id": "1", "object": "chat.completion", "model": NAME, "choices": [choice]})
 
     async def _stream(self, text: str) -> AsyncIterator[str]:
-        for word in re.findall(r"\S+\s*", text):
+        for number, word in enumerate(re.findall(r"\S+\s*", text)):
+            if number == FIRST_WORDS:
+                await self.goes_on.wait()
             choice = {"index": 0, "delta": {"content": word}}
             yield f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n"
         yield "data: [DONE]\n\n"

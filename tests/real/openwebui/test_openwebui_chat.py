@@ -4,31 +4,11 @@ import json
 import re
 
 import pytest
-from playwright.async_api import ElementHandle, Frame, Page
 
-from tests.real.openwebui.conftest import House, say, screenshot
+from tests.real.openwebui.conftest import CHIP, PANEL, QUESTION, House, chip_of, framed, say, screenshot
 from tests.real.openwebui.scripted_model import NAME
 
 pytestmark = pytest.mark.anyio
-
-QUESTION = "How quickly do I have to report a stolen laptop?"
-CHIP = '.chat-assistant button[aria-label^="View source: "]'
-PANEL = 'iframe[title="Embedded Content"]'
-
-
-async def chip_of(page: Page) -> str:
-    """Wait for the citation in the answer and return what it reads."""
-    await page.wait_for_selector(CHIP)
-    return (await page.inner_text(CHIP)).strip()
-
-
-async def framed(page: Page | ElementHandle, selector: str) -> Frame:
-    """Wait for a frame and return what is in it."""
-    element = await page.wait_for_selector(selector)
-    assert element is not None
-    frame = await element.content_frame()
-    assert frame is not None
-    return frame
 
 
 async def test_the_command_installed_everything_and_a_second_time_changes_nothing(house: House) -> None:
@@ -157,29 +137,6 @@ async def test_a_server_that_is_away_is_told_in_the_chat_in_one_line(house: Hous
             await screenshot(page, "away")
     finally:
         await admin.ask("POST", f"{valves}/update", set_before)
-
-
-async def test_a_collection_of_open_webuis_knowledge_is_mirrored_for_its_readers_and_cited(house: House) -> None:
-    admin = house.openwebui.admin
-    carol = await house.openwebui.add_user("Carol")
-    made = await admin.ask("POST", "/api/v1/knowledge/create", {"name": "Harbour", "description": "Ships"})
-    text = b"# Berths\n\nThe ferry to Tarn Island leaves from berth seventeen at half past six.\n"
-    upload = {"file": ("berths.md", text, "text/markdown")}
-    sent = await admin.http.post("/api/v1/files/?process_in_background=false", files=upload)
-    assert sent.is_success, sent.text
-    await admin.ask("POST", f"/api/v1/knowledge/{made['id']}/file/add", {"file_id": sent.json()["id"]})
-
-    printed = await house.openwebui_command("sync")
-    assert "Harbour: berths.md: indexed" in printed
-    assert "made the model Pincite: Harbour · Open WebUI" in printed
-    model = await house.model_id("Harbour · Open WebUI")
-    async with house.page(admin, model) as page:
-        await say(page, "From which berth does the ferry to Tarn Island leave?")
-        assert await chip_of(page) == "berths.md, Berths"
-    assert model not in {listed["id"] for listed in (await carol.ask("GET", "/api/models"))["data"]}
-
-    await admin.ask("POST", f"/api/v1/knowledge/{made['id']}/file/remove", {"file_id": sent.json()["id"]})
-    assert "Harbour: removed berths.md" in await house.openwebui_command("sync", "--collection", "Harbour")
 
 
 async def test_what_was_installed_is_taken_back_and_nothing_else(house: House) -> None:
