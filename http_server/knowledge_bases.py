@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from http_server.problems import documented
-from http_server.shapes import KnowledgeBase, KnowledgeBaseChanges, NewKnowledgeBase
+from http_server.shapes import Job, KnowledgeBase, KnowledgeBaseChanges, NewKnowledgeBase
 from http_server.workspace_access import Caller, ServedWorkspace
 from pincite.errors import (
     BackendError,
@@ -55,6 +55,12 @@ async def change_knowledge_base(
 ) -> KnowledgeBase:
     """Change settings; an index of another model or chunk size is built beside the one that serves, then swapped in."""
     return KnowledgeBase.of(await workspace.update_knowledge_base(caller, kb, changes.settings))
+
+
+@router.get("/{kb}/jobs", responses=documented(NotAuthenticated, UnknownKnowledgeBase))
+async def list_unfinished_jobs(kb: str, caller: Caller, workspace: ServedWorkspace) -> list[Job]:
+    """List the jobs of a knowledge base that wait or run."""
+    return [Job.of(job) for job in await workspace.unfinished_jobs(caller, kb)]
 
 
 @router.delete("/{kb}", status_code=204, responses=documented(NotAuthenticated, NotPermitted, UnknownKnowledgeBase))

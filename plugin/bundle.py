@@ -33,6 +33,11 @@ FUNCTIONS = {
         "Pincite evidence",
         "Evidence for any model: a switch in the chat, with citations.",
     ),
+    "pincite_files.py": (
+        "event",
+        "Pincite files",
+        "Files that people attach, or keep in Knowledge, become part of the index.",
+    ),
 }
 # The Pipelines server loads this one from its own folder.
 FILES = FUNCTIONS | {

@@ -1,9 +1,11 @@
-"""Open WebUI's REST interface, as the administrator whose token or API key is given."""
+"""Open WebUI from outside: its REST interface, as the administrator whose token or API key is given."""
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 import httpx
+
+from plugin.function.files import file_of
+from plugin.function.openwebui import Audience
 
 TIMEOUT_S = 60.0
 # Not "/api/v1/auths/", which tells who asks: it is for people in a browser and refuses API keys.
@@ -15,11 +17,11 @@ class OpenWebUIFailure(Exception):
 
 
 class OpenWebUIApi:
-    """One Open WebUI at `url`; used inside `with`."""
+    """One Open WebUI at `url`; used inside `async with`."""
 
-    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = url.rstrip("/")
-        self._http = httpx.Client(
+        self._http = httpx.AsyncClient(
             base_url=self._url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=TIMEOUT_S,
@@ -27,26 +29,26 @@ class OpenWebUIApi:
             transport=transport,
         )
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._http.close()
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
 
-    def check(self) -> str:
+    async def check(self) -> str:
         """Return the version of this Open WebUI.
 
         Raises:
             OpenWebUIFailure: there is none, or the token is not an administrator's.
         """
-        version = self.ask("GET", "/api/version")["version"]
-        self.ask("GET", ADMINISTRATORS_ONLY)
+        version = (await self.ask("GET", "/api/version"))["version"]
+        await self.ask("GET", ADMINISTRATORS_ONLY)
         return str(version)
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Return what it answers, as JSON."""
         try:
-            answer = self._http.request(method, path, json=body)
+            answer = await self._http.request(method, path, json=body)
             told = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise OpenWebUIFailure(f"There is no Open WebUI that answers at {self._url}; is it running?") from None
@@ -60,62 +62,63 @@ class OpenWebUIApi:
         detail = told.get("detail") if isinstance(told, dict) else None
         raise OpenWebUIFailure(f"Open WebUI refused {method} {path} ({answer.status_code}): {str(detail)[:300]}")
 
-    def pages(self, path: str) -> list[dict[str, Any]]:
+    async def audience(self) -> Audience:
+        """Return its users and groups."""
+        users, groups = await self.ask("GET", "/api/v1/users/all"), await self.ask("GET", "/api/v1/groups/")
+        return Audience(users["users"], groups)
+
+    async def collections(self) -> list[dict[str, Any]]:
+        """Return the collections of its Knowledge."""
+        return await self._pages("/api/v1/knowledge/?")
+
+    async def collection_files(self, collection_id: str) -> list[dict[str, Any]]:
+        """Return the files of a collection."""
+        return [file_of(told) for told in await self._pages(f"/api/v1/knowledge/{collection_id}/files?")]
+
+    async def uploads(self, user_id: str | None) -> list[dict[str, Any]]:
+        """Return the files that someone uploaded, or that anyone did."""
+        files = [file_of(told) for told in await self._pages("/api/v1/files/?content=false&")]
+        return [file for file in files if user_id in {None, file["user_id"]}]
+
+    async def content(self, file_id: str) -> bytes:
+        """Return a file as it was uploaded."""
+        try:
+            answer = await self._http.get(f"/api/v1/files/{file_id}/content")
+            return answer.raise_for_status().content
+        except httpx.HTTPError:
+            raise OpenWebUIFailure(f"Open WebUI does not hand out the file {file_id}.") from None
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Return the records of models that are no presets."""
+        listed: list[dict[str, Any]] = await self.ask("GET", "/api/v1/models/base")
+        return listed
+
+    async def create_model(self, form: dict[str, Any]) -> None:
+        """Make the record of a model; where the pipe was quicker, bring it up to date."""
+        try:
+            await self.ask("POST", "/api/v1/models/create", form)
+        except OpenWebUIFailure:
+            if all(model["id"] != form["id"] for model in await self.models()):
+                raise
+            await self.update_model(form)
+
+    async def update_model(self, form: dict[str, Any]) -> None:
+        """Change the record of a model, and who may use it, which has an address of its own."""
+        await self.ask("POST", "/api/v1/models/model/update", form)
+        grants = {"id": form["id"], "access_grants": form["access_grants"]}
+        await self.ask("POST", "/api/v1/models/model/access/update", grants)
+
+    async def delete_model(self, model_id: str) -> None:
+        """Remove the record of a model."""
+        await self.ask("POST", "/api/v1/models/model/delete", {"id": model_id})
+
+    async def _pages(self, path: str) -> list[dict[str, Any]]:
         """Return the items of all pages of a list."""
         items: list[dict[str, Any]] = []
         page = 1
         while True:
-            told = self.ask("GET", f"{path}?page={page}")
+            told = await self.ask("GET", f"{path}page={page}")
             items += told["items"]
             if not told["items"] or len(items) >= told["total"]:
                 return items
             page += 1
-
-    def file(self, identifier: str) -> bytes:
-        """Return a file as it was uploaded."""
-        try:
-            answer = self._http.get(f"/api/v1/files/{identifier}/content")
-            return answer.raise_for_status().content
-        except httpx.HTTPError:
-            raise OpenWebUIFailure(f"Open WebUI does not hand out the file {identifier}.") from None
-
-    def audience(self) -> "Audience":
-        """Return its users and groups."""
-        return Audience(self.ask("GET", "/api/v1/users/all")["users"], self.ask("GET", "/api/v1/groups/"))
-
-
-class Audience:
-    """Users and groups: a knowledge base's readers, such as `group:legal`, to grants in Open WebUI and back."""
-
-    def __init__(self, users: Sequence[dict[str, Any]], groups: Sequence[dict[str, Any]]) -> None:
-        self._users = {user["id"]: str(user["email"]).casefold() for user in users}
-        self._groups = {group["id"]: str(group["name"]) for group in groups}
-
-    def grants(self, readers: Sequence[str]) -> list[dict[str, str]]:
-        """Return the grants of a model; a reader who is not there is left out."""
-        users = {email: identifier for identifier, email in self._users.items()}
-        users |= {identifier: identifier for identifier in self._users}
-        groups = {name: identifier for identifier, name in self._groups.items()}
-        found: list[tuple[str, str]] = []
-        for reader in readers:
-            kind, _, name = reader.partition(":")
-            if reader == "everyone":
-                found.append(("user", "*"))
-            elif kind == "user" and (user := users.get(name.casefold()) or users.get(name)):
-                found.append(("user", user))
-            elif kind == "group" and name in groups:
-                found.append(("group", groups[name]))
-        return [{"principal_type": kind, "principal_id": who, "permission": "read"} for kind, who in found]
-
-    def readers(self, owner: str, grants: Sequence[dict[str, Any]]) -> list[str]:
-        """Return the readers of a collection: its owner, and whom it is shared with."""
-        found = {f"user:{self._users[owner]}"} if owner in self._users else set()
-        for grant in grants:
-            kind, who = grant["principal_type"], grant["principal_id"]
-            if kind == "user" and who == "*":
-                return ["everyone"]
-            if kind == "user" and who in self._users:
-                found.add(f"user:{self._users[who]}")
-            elif kind == "group" and who in self._groups:
-                found.add(f"group:{self._groups[who]}")
-        return sorted(found)

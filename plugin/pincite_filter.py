@@ -10,11 +10,15 @@ license: AGPL-3.0-or-later
 
 # Made by `scripts/generate` from plugin/function/; change the modules there instead.
 
+from collections import Counter
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from collections.abc import Awaitable
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
 from pydantic import BaseModel
 from pydantic import Field
 from typing import Any
@@ -39,6 +43,13 @@ SENTENCES = {
     "everything": ("everything", "全部知识库"),
     "searching": ("Searching {name}…", "正在检索{name}…"),
     "searching everything": ("Searching every knowledge base that you may read…", "正在检索您可以阅读的全部知识库…"),
+    "reading": ("Reading {name}: {passages} so far…", "正在读取{name}：已有{passages}…"),
+    "not indexed": (
+        "{name} is not in Pincite's index yet, so it is left out. An administrator can look at the function that "
+        "mirrors files.",
+        "{name} 尚未进入 Pincite 的索引，因此未被检索。请管理员检查镜像文件的函数。",
+    ),
+    "not read": ("{name} could not be read: {reason}", "无法读取 {name}：{reason}"),
     "writing": ("Putting the question into context…", "正在结合上文理解问题…"),
     "found": ("{passages} from {documents}", "从{documents}中找到{passages}"),
     "a passage": ("1 passage", "1 个段落"),
@@ -68,6 +79,7 @@ SENTENCES = {
     "model slow": ("it took too long", "超时"),
     "model refused": ("it is not there, or you may not use it", "它不存在，或您无权使用"),
     "cut off": ("The answering model stopped in mid-answer ({reason}).", "回答模型中途停止（{reason}）。"),
+    "restarted": ("Open WebUI was restarted in mid-answer. Ask again.", "Open WebUI 在回答中途重启。请重新提问。"),
     "no question": ("There is no question to search for.", "没有可以检索的问题。"),
     "unreachable": (
         "Pincite cannot be reached, so the documents could not be searched. An administrator should check that its "
@@ -196,15 +208,37 @@ class Pincite:
         listed: list[dict[str, Any]] = await self._ask("GET", "/api/knowledge-bases", LIST_TIMEOUT_S, person)
         return listed
 
+    async def documents(self, person: dict[str, Any], knowledge_base: str) -> list[dict[str, Any]]:
+        """Return the documents of a knowledge base: those that were indexed, and those that could not be."""
+        path = f"/api/knowledge-bases/{knowledge_base}/documents"
+        listed: list[dict[str, Any]] = await self._ask("GET", path, LIST_TIMEOUT_S, person)
+        return listed
+
+    async def jobs(self, person: dict[str, Any], knowledge_base: str) -> list[dict[str, Any]]:
+        """Return the waiting and running jobs of a knowledge base."""
+        path = f"/api/knowledge-bases/{knowledge_base}/jobs"
+        listed: list[dict[str, Any]] = await self._ask("GET", path, LIST_TIMEOUT_S, person)
+        return listed
+
     async def search(
-        self, person: dict[str, Any], knowledge_base: str | None, question: str, k: int | None, timeout_s: float
+        self,
+        person: dict[str, Any],
+        knowledge_base: str | None,
+        question: str,
+        k: int | None,
+        timeout_s: float,
+        documents: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Return `passages` (citations, best first), `why` there are none, and `notes`; None searches everything.
+        """Return `passages` (citations, best first), `why` there are none, and `notes`.
+
+        Knowledge base None searches everything; `documents` are the ids of those to search, all where there are none.
 
         Raises:
             PinciteFailure: the documents could not be searched.
         """
-        asked = {"knowledge_base": knowledge_base, "question": question, "k": k}
+        asked: dict[str, Any] = {"knowledge_base": knowledge_base, "question": question, "k": k}
+        if documents:
+            asked["filter"] = {"document_ids": list(documents)}
         found: dict[str, Any] = await self._ask("POST", "/api/search", timeout_s, person, asked)
         return found
 
@@ -280,6 +314,225 @@ class Connections:
 def _failure(status: int, told: Any) -> PinciteFailure:
     code = told.get("code") if isinstance(told, dict) else None
     return PinciteFailure(str(code or f"HTTP {status}"))
+
+
+# evidence: one question of one person to Pincite, with the status lines that tell in the chat what happens.
+
+Emit = Callable[[dict[str, Any]], Awaitable[None]] | None
+
+
+@dataclass
+class Asker:
+    """The person who asks, the language they are told things in, and where status lines go."""
+
+    person: dict[str, Any]
+    language: str
+    emit: Emit = None
+
+    def say(self, sentence: str, **values: object) -> str:
+        """Return a sentence in their language."""
+        return say(self.language, sentence, **values)
+
+    async def status(self, description: str, *, done: bool = False) -> None:
+        """Show a line of what happens; `done` ends the lines of this message."""
+        if self.emit is not None:
+            await self.emit({"type": "status", "data": {"description": description, "done": done}})
+
+    def counted(self, passages: list[dict[str, Any]]) -> str:
+        """Return "5 passages from 2 documents"."""
+        documents = len({passage["document"]["id"] for passage in passages})
+        return self.say(
+            "found",
+            passages=counted(self.language, "a passage", "passages", len(passages)),
+            documents=counted(self.language, "a document", "documents", documents),
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some documents of a knowledge base, by id; all where there are none."""
+
+    knowledge_base: str
+    documents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where to search, how much and how long; `knowledge_base` None is every one that the person may read.
+
+    `attached` is searched besides.
+    """
+
+    knowledge_base: str | None = None
+    name: str = ""
+    passages: int | None = None
+    timeout_s: float = 20.0
+    attached: tuple[Part, ...] = ()
+
+
+def searching(asker: Asker, scope: Scope) -> str:
+    """Return the status line of a search."""
+    if not scope.name:
+        return asker.say("searching everything")
+    return asker.say("searching", name=scope.name if asker.language == "en" else f"“{scope.name}”")
+
+
+async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
+    """Return the passages for a question, telling the person what is done.
+
+    Raises:
+        PinciteFailure: the documents could not be searched.
+        NothingRelevant: no passage is relevant; the message says why.
+    """
+    await asker.status(searching(asker, scope))
+    everywhere: list[tuple[str | None, tuple[str, ...]]] = [(scope.knowledge_base, ())]
+    everywhere += [(part.knowledge_base, part.documents) for part in scope.attached]
+    searches = [
+        pincite.search(asker.person, where, question, scope.passages, scope.timeout_s, documents)
+        for where, documents in everywhere
+    ]
+    found = await asyncio.gather(*searches)
+    # Scores mean the same everywhere, so the best of all searches are the best.
+    best = {passage["id"]: passage for result in found for passage in result["passages"]}
+    most = max(len(result["passages"]) for result in found)
+    if not best:
+        reason = (found[-1].get("why") or {}).get("reason", "below_floor")
+        raise NothingRelevant(asker.say("nothing", why=asker.say(reason)))
+    return sorted(best.values(), key=lambda passage: -passage["score"])[:most] if scope.attached else [*best.values()]
+
+
+class NothingRelevant(Exception):
+    """The documents hold nothing on the question; `sentence` tells the person, and why."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+# files: what the files of an Open WebUI are called in the index.
+
+MIRRORED = " · Open WebUI"
+ATTACHMENTS = "Attachments · "
+# Open WebUI keeps these beside documents.
+NO_DOCUMENTS = ("image/", "audio/", "video/")
+
+
+def file_of(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what Open WebUI tells of a file: `id`, `name`, `user_id`, `sha256`, `media_type`, `collection_id`."""
+    meta = told.get("meta") or {}
+    name = str(meta.get("name") or told.get("filename") or told["id"])
+    return {
+        "id": told["id"],
+        # As Pincite shows it: with a folder or a quote in its name it would come back as another one.
+        "name": "".join("_" if letter in '/\\"' else letter for letter in name if letter.isprintable()).strip(),
+        "user_id": told.get("user_id"),
+        "sha256": str(meta.get("file_hash") or ""),
+        "media_type": str(meta.get("content_type") or ""),
+        "collection_id": (meta.get("data") or {}).get("knowledge_id"),
+    }
+
+
+def offered(knowledge_bases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the knowledge bases that are models of their own."""
+    return [kb for kb in knowledge_bases if not kb["name"].startswith(ATTACHMENTS)]
+
+
+def attached_path(file: dict[str, Any]) -> str:
+    """Return the path of an attached file; a citation shows what follows the id."""
+    return f"{file['id']}/{file['name']}"
+
+
+def collected_paths(files: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the files of a collection by path; of those that share a name, each has its id before it."""
+    count = Counter(file["name"] for file in files)
+    return {file["name"] if count[file["name"]] == 1 else f"{file['id'][:8]} {file['name']}": file for file in files}
+
+
+# attachments: what is attached to a chat: where it stands in the index, and the wait until it is there.
+
+MIRRORING = "pincite_files"
+LOOK_FOR_PROGRESS_S = 0.5
+# A file is mirrored as soon as it is uploaded; longer than this nothing happens only where nothing will.
+PATIENCE_S = 10.0
+LONGEST_INDEXING_S = 600.0
+
+
+@dataclass
+class Attached:
+    """The parts of the index that are attached, and a line about each file that is not in it."""
+
+    parts: list[Part] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+
+async def attached_to(pincite: Pincite, asker: Asker, files: list[dict[str, Any]] | None) -> Attached:
+    """Return what the files of a chat are in the index, once they are there; the person sees how far it is.
+
+    Raises:
+        PinciteFailure: the server cannot say.
+    """
+    found = Attached()
+    files = files or []
+    wanted = {str(item["id"]): str(item.get("name") or item["id"]) for item in files if _is_document(item)}
+    collections = [str(item.get("name")) for item in files if item.get("type") == "collection"]
+    if collections:
+        names = {kb["name"]: kb["id"] for kb in await pincite.knowledge_bases(asker.person)}
+        for name in collections:
+            if name + MIRRORED in names:
+                found.parts.append(Part(names[name + MIRRORED]))
+            else:
+                found.told.append(asker.say("not indexed", name=name))
+    if wanted:
+        await _own(pincite, asker, wanted, found)
+    return found
+
+
+async def _own(pincite: Pincite, asker: Asker, wanted: dict[str, str], found: Attached) -> None:
+    """Find the files that someone attached among their own, and wait for those that are being indexed."""
+    name = ATTACHMENTS + str(asker.person["id"])
+    patience = PATIENCE_S if await _are_mirrored() else 0.0
+    began = last_seen = time.monotonic()
+    while True:
+        readable = await pincite.knowledge_bases(asker.person)
+        mirror = next((kb["id"] for kb in readable if kb["name"] == name), None)
+        documents = await pincite.documents(asker.person, mirror) if mirror else []
+        there = {document["path"].partition("/")[0]: document for document in documents}
+        missing = [label for identifier, label in wanted.items() if identifier not in there]
+        jobs = await pincite.jobs(asker.person, mirror) if mirror and missing else []
+        now = time.monotonic()
+        last_seen = now if jobs else last_seen
+        if not missing or now - last_seen >= patience or now - began >= LONGEST_INDEXING_S:
+            break
+        passages = sum(job["passages"] for job in jobs)
+        so_far = counted(asker.language, "a passage", "passages", passages)
+        await asker.status(asker.say("reading", name=missing[0], passages=so_far))
+        await asyncio.sleep(LOOK_FOR_PROGRESS_S)
+    chosen = []
+    for identifier, label in wanted.items():
+        document = there.get(identifier)
+        if document is None:
+            found.told.append(asker.say("not indexed", name=label))
+        elif document["status"] == "failed":
+            found.told.append(asker.say("not read", name=label, reason=(document["error"] or {}).get("message", "")))
+        else:
+            chosen.append(str(document["id"]))
+    if mirror and chosen:
+        found.parts.append(Part(mirror, tuple(chosen)))
+
+
+def _is_document(item: dict[str, Any]) -> bool:
+    kind = str(item.get("content_type") or "")
+    return item.get("type") == "file" and bool(item.get("id")) and not kind.startswith(NO_DOCUMENTS)
+
+
+async def _are_mirrored() -> bool:
+    """Say whether the function that mirrors files is on."""
+    try:
+        from open_webui.models.functions import Functions  # type: ignore[import-not-found]
+    except ImportError:  # the Pipelines server has none
+        return False
+    mirroring = await Functions.get_function_by_id(MIRRORING)
+    return mirroring is not None and bool(mirroring.is_active)
 
 
 # citing: passages as Open WebUI's citations, and the numbers in an answer as references to them.
@@ -398,6 +651,9 @@ GOES_ON = re.compile(
     re.IGNORECASE,
 )
 
+# What Open WebUI puts in front of a message to tell models that call tools what is attached to it.
+FILE_TAGS = re.compile(r"<attached_files>\n(?:<file [^\n]*/>\n)+</attached_files>\n*")
+
 ANSWER = """You answer questions from passages of documents.
 - Say only what the passages say. If they do not answer the question, say that, and what is missing.
 - After each statement give the number of the passage it is from in square brackets, like [2]; of two, like [2][3].
@@ -418,8 +674,8 @@ def text_of(message: dict[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, list):
         parts = (part for part in content if isinstance(part, dict) and part.get("type") == "text")
-        return "\n".join(str(part.get("text") or "") for part in parts)
-    return content if isinstance(content, str) else ""
+        content = "\n".join(str(part.get("text") or "") for part in parts)
+    return FILE_TAGS.sub("", content, count=1) if isinstance(content, str) else ""
 
 
 def questions(messages: list[dict[str, Any]]) -> list[str]:
@@ -477,79 +733,6 @@ def answering(messages: list[dict[str, Any]], question: str, passages: list[dict
         *({"role": str(turn["role"]), "content": text_of(turn)[:LONGEST_TURN]} for turn in turns),
         {"role": "user", "content": asked},
     ]
-
-
-# evidence: one question of one person to Pincite, with the status lines that tell in the chat what happens.
-
-Emit = Callable[[dict[str, Any]], Awaitable[None]] | None
-
-
-@dataclass
-class Asker:
-    """The person who asks, the language they are told things in, and where status lines go."""
-
-    person: dict[str, Any]
-    language: str
-    emit: Emit = None
-
-    def say(self, sentence: str, **values: object) -> str:
-        """Return a sentence in their language."""
-        return say(self.language, sentence, **values)
-
-    async def status(self, description: str, *, done: bool = False) -> None:
-        """Show a line of what happens; `done` ends the lines of this message."""
-        if self.emit is not None:
-            await self.emit({"type": "status", "data": {"description": description, "done": done}})
-
-    def counted(self, passages: list[dict[str, Any]]) -> str:
-        """Return "5 passages from 2 documents"."""
-        documents = len({passage["document"]["id"] for passage in passages})
-        return self.say(
-            "found",
-            passages=counted(self.language, "a passage", "passages", len(passages)),
-            documents=counted(self.language, "a document", "documents", documents),
-        )
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Where to search, how much and how long; `knowledge_base` None is every one that the person may read."""
-
-    knowledge_base: str | None = None
-    name: str = ""
-    passages: int | None = None
-    timeout_s: float = 20.0
-
-
-def searching(asker: Asker, scope: Scope) -> str:
-    """Return the status line of a search."""
-    if not scope.name:
-        return asker.say("searching everything")
-    return asker.say("searching", name=scope.name if asker.language == "en" else f"“{scope.name}”")
-
-
-async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
-    """Return the passages for a question, telling the person what is done.
-
-    Raises:
-        PinciteFailure: the documents could not be searched.
-        NothingRelevant: no passage is relevant; the message says why.
-    """
-    await asker.status(searching(asker, scope))
-    found = await pincite.search(asker.person, scope.knowledge_base, question, scope.passages, scope.timeout_s)
-    passages: list[dict[str, Any]] = found["passages"]
-    if not passages:
-        reason = (found.get("why") or {}).get("reason", "below_floor")
-        raise NothingRelevant(asker.say("nothing", why=asker.say(reason)))
-    return passages
-
-
-class NothingRelevant(Exception):
-    """The documents hold nothing on the question; `sentence` tells the person, and why."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
 
 
 # writing: asks one of Open WebUI's own models, as the person in the chat and with their rights.
@@ -734,6 +917,11 @@ class Filter:
         passages = own.passages or self.valves.passages or None
         scope = Scope(chosen or None, chosen, passages, self.valves.search_timeout_s)
         try:
+            # Open WebUI does not search them while this is on.
+            attached = await attached_to(self._pincite(), asker, body.get("files"))
+            scope = replace(scope, attached=tuple(attached.parts))
+            for line in attached.told:
+                await asker.status(line)
             found = await find(self._pincite(), asker, scope, joined(asked))
         except PinciteFailure as failure:
             await asker.status(failure.sentence(asker.language), done=True)

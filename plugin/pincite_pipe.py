@@ -10,14 +10,20 @@ license: AGPL-3.0-or-later
 
 # Made by `scripts/generate` from plugin/function/; change the modules there instead.
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from collections.abc import Awaitable
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
+from pathlib import Path
 from pydantic import BaseModel
 from pydantic import Field
 from typing import Any
 from typing import Literal
+from typing import Protocol
 import asyncio
 import base64
 import hashlib
@@ -25,6 +31,7 @@ import hmac
 import html
 import httpx
 import json
+import logging
 import re
 import time
 import uuid
@@ -39,6 +46,13 @@ SENTENCES = {
     "everything": ("everything", "全部知识库"),
     "searching": ("Searching {name}…", "正在检索{name}…"),
     "searching everything": ("Searching every knowledge base that you may read…", "正在检索您可以阅读的全部知识库…"),
+    "reading": ("Reading {name}: {passages} so far…", "正在读取{name}：已有{passages}…"),
+    "not indexed": (
+        "{name} is not in Pincite's index yet, so it is left out. An administrator can look at the function that "
+        "mirrors files.",
+        "{name} 尚未进入 Pincite 的索引，因此未被检索。请管理员检查镜像文件的函数。",
+    ),
+    "not read": ("{name} could not be read: {reason}", "无法读取 {name}：{reason}"),
     "writing": ("Putting the question into context…", "正在结合上文理解问题…"),
     "found": ("{passages} from {documents}", "从{documents}中找到{passages}"),
     "a passage": ("1 passage", "1 个段落"),
@@ -68,6 +82,7 @@ SENTENCES = {
     "model slow": ("it took too long", "超时"),
     "model refused": ("it is not there, or you may not use it", "它不存在，或您无权使用"),
     "cut off": ("The answering model stopped in mid-answer ({reason}).", "回答模型中途停止（{reason}）。"),
+    "restarted": ("Open WebUI was restarted in mid-answer. Ask again.", "Open WebUI 在回答中途重启。请重新提问。"),
     "no question": ("There is no question to search for.", "没有可以检索的问题。"),
     "unreachable": (
         "Pincite cannot be reached, so the documents could not be searched. An administrator should check that its "
@@ -196,15 +211,37 @@ class Pincite:
         listed: list[dict[str, Any]] = await self._ask("GET", "/api/knowledge-bases", LIST_TIMEOUT_S, person)
         return listed
 
+    async def documents(self, person: dict[str, Any], knowledge_base: str) -> list[dict[str, Any]]:
+        """Return the documents of a knowledge base: those that were indexed, and those that could not be."""
+        path = f"/api/knowledge-bases/{knowledge_base}/documents"
+        listed: list[dict[str, Any]] = await self._ask("GET", path, LIST_TIMEOUT_S, person)
+        return listed
+
+    async def jobs(self, person: dict[str, Any], knowledge_base: str) -> list[dict[str, Any]]:
+        """Return the waiting and running jobs of a knowledge base."""
+        path = f"/api/knowledge-bases/{knowledge_base}/jobs"
+        listed: list[dict[str, Any]] = await self._ask("GET", path, LIST_TIMEOUT_S, person)
+        return listed
+
     async def search(
-        self, person: dict[str, Any], knowledge_base: str | None, question: str, k: int | None, timeout_s: float
+        self,
+        person: dict[str, Any],
+        knowledge_base: str | None,
+        question: str,
+        k: int | None,
+        timeout_s: float,
+        documents: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Return `passages` (citations, best first), `why` there are none, and `notes`; None searches everything.
+        """Return `passages` (citations, best first), `why` there are none, and `notes`.
+
+        Knowledge base None searches everything; `documents` are the ids of those to search, all where there are none.
 
         Raises:
             PinciteFailure: the documents could not be searched.
         """
-        asked = {"knowledge_base": knowledge_base, "question": question, "k": k}
+        asked: dict[str, Any] = {"knowledge_base": knowledge_base, "question": question, "k": k}
+        if documents:
+            asked["filter"] = {"document_ids": list(documents)}
         found: dict[str, Any] = await self._ask("POST", "/api/search", timeout_s, person, asked)
         return found
 
@@ -295,6 +332,9 @@ GOES_ON = re.compile(
     re.IGNORECASE,
 )
 
+# What Open WebUI puts in front of a message to tell models that call tools what is attached to it.
+FILE_TAGS = re.compile(r"<attached_files>\n(?:<file [^\n]*/>\n)+</attached_files>\n*")
+
 ANSWER = """You answer questions from passages of documents.
 - Say only what the passages say. If they do not answer the question, say that, and what is missing.
 - After each statement give the number of the passage it is from in square brackets, like [2]; of two, like [2][3].
@@ -315,8 +355,8 @@ def text_of(message: dict[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, list):
         parts = (part for part in content if isinstance(part, dict) and part.get("type") == "text")
-        return "\n".join(str(part.get("text") or "") for part in parts)
-    return content if isinstance(content, str) else ""
+        content = "\n".join(str(part.get("text") or "") for part in parts)
+    return FILE_TAGS.sub("", content, count=1) if isinstance(content, str) else ""
 
 
 def questions(messages: list[dict[str, Any]]) -> list[str]:
@@ -409,13 +449,25 @@ class Asker:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some documents of a knowledge base, by id; all where there are none."""
+
+    knowledge_base: str
+    documents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Scope:
-    """Where to search, how much and how long; `knowledge_base` None is every one that the person may read."""
+    """Where to search, how much and how long; `knowledge_base` None is every one that the person may read.
+
+    `attached` is searched besides.
+    """
 
     knowledge_base: str | None = None
     name: str = ""
     passages: int | None = None
     timeout_s: float = 20.0
+    attached: tuple[Part, ...] = ()
 
 
 def searching(asker: Asker, scope: Scope) -> str:
@@ -433,12 +485,20 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
         NothingRelevant: no passage is relevant; the message says why.
     """
     await asker.status(searching(asker, scope))
-    found = await pincite.search(asker.person, scope.knowledge_base, question, scope.passages, scope.timeout_s)
-    passages: list[dict[str, Any]] = found["passages"]
-    if not passages:
-        reason = (found.get("why") or {}).get("reason", "below_floor")
+    everywhere: list[tuple[str | None, tuple[str, ...]]] = [(scope.knowledge_base, ())]
+    everywhere += [(part.knowledge_base, part.documents) for part in scope.attached]
+    searches = [
+        pincite.search(asker.person, where, question, scope.passages, scope.timeout_s, documents)
+        for where, documents in everywhere
+    ]
+    found = await asyncio.gather(*searches)
+    # Scores mean the same everywhere, so the best of all searches are the best.
+    best = {passage["id"]: passage for result in found for passage in result["passages"]}
+    most = max(len(result["passages"]) for result in found)
+    if not best:
+        reason = (found[-1].get("why") or {}).get("reason", "below_floor")
         raise NothingRelevant(asker.say("nothing", why=asker.say(reason)))
-    return passages
+    return sorted(best.values(), key=lambda passage: -passage["score"])[:most] if scope.attached else [*best.values()]
 
 
 class NothingRelevant(Exception):
@@ -447,6 +507,45 @@ class NothingRelevant(Exception):
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+
+
+# files: what the files of an Open WebUI are called in the index.
+
+MIRRORED = " · Open WebUI"
+ATTACHMENTS = "Attachments · "
+# Open WebUI keeps these beside documents.
+NO_DOCUMENTS = ("image/", "audio/", "video/")
+
+
+def file_of(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what Open WebUI tells of a file: `id`, `name`, `user_id`, `sha256`, `media_type`, `collection_id`."""
+    meta = told.get("meta") or {}
+    name = str(meta.get("name") or told.get("filename") or told["id"])
+    return {
+        "id": told["id"],
+        # As Pincite shows it: with a folder or a quote in its name it would come back as another one.
+        "name": "".join("_" if letter in '/\\"' else letter for letter in name if letter.isprintable()).strip(),
+        "user_id": told.get("user_id"),
+        "sha256": str(meta.get("file_hash") or ""),
+        "media_type": str(meta.get("content_type") or ""),
+        "collection_id": (meta.get("data") or {}).get("knowledge_id"),
+    }
+
+
+def offered(knowledge_bases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the knowledge bases that are models of their own."""
+    return [kb for kb in knowledge_bases if not kb["name"].startswith(ATTACHMENTS)]
+
+
+def attached_path(file: dict[str, Any]) -> str:
+    """Return the path of an attached file; a citation shows what follows the id."""
+    return f"{file['id']}/{file['name']}"
+
+
+def collected_paths(files: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the files of a collection by path; of those that share a name, each has its id before it."""
+    count = Counter(file["name"] for file in files)
+    return {file["name"] if count[file["name"]] == 1 else f"{file['id'][:8]} {file['name']}": file for file in files}
 
 
 # writing: asks one of Open WebUI's own models, as the person in the chat and with their rights.
@@ -597,6 +696,322 @@ async def housekeep(
         "query_generation": {"queries": []},
     }
     return completion(model, json.dumps(told[task], ensure_ascii=False) if task in told else "")
+
+
+# openwebui: the people, files and models of an Open WebUI: what is asked of it, and the answers from inside of it.
+
+FILES_AT_ONCE = 50
+
+
+class OpenWebUI(Protocol):
+    """One Open WebUI; its files are as `file_of` returns them."""
+
+    async def audience(self) -> "Audience":
+        """Return its users and groups."""
+
+    async def collections(self) -> list[dict[str, Any]]:
+        """Return the collections of its Knowledge: `id`, `name`, `user_id`, `access_grants`."""
+
+    async def collection_files(self, collection_id: str) -> list[dict[str, Any]]:
+        """Return the files of a collection."""
+
+    async def uploads(self, user_id: str | None) -> list[dict[str, Any]]:
+        """Return the files that someone uploaded, or that anyone did."""
+
+    async def content(self, file_id: str) -> bytes:
+        """Return a file as it was uploaded."""
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Return the records of models that are no presets."""
+
+    async def create_model(self, form: dict[str, Any]) -> None:
+        """Make the record of a model."""
+
+    async def update_model(self, form: dict[str, Any]) -> None:
+        """Change the record of a model, and who may use it."""
+
+    async def delete_model(self, model_id: str) -> None:
+        """Remove the record of a model."""
+
+
+class Audience:
+    """Users and groups: a knowledge base's readers, such as `group:legal`, to grants in Open WebUI and back."""
+
+    def __init__(self, users: Sequence[dict[str, Any]], groups: Sequence[dict[str, Any]]) -> None:
+        self._users = {user["id"]: str(user["email"]).casefold() for user in users}
+        self._groups = {group["id"]: str(group["name"]) for group in groups}
+
+    def __contains__(self, user_id: str) -> bool:
+        return user_id in self._users
+
+    def name(self, user_id: str) -> str:
+        """Return the e-mail address of a user; of one who is gone, the id."""
+        return self._users.get(user_id, user_id)
+
+    def grants(self, readers: Sequence[str]) -> list[dict[str, str]]:
+        """Return the grants of a model; a reader who is not there is left out."""
+        users = {email: identifier for identifier, email in self._users.items()}
+        users |= {identifier: identifier for identifier in self._users}
+        groups = {name: identifier for identifier, name in self._groups.items()}
+        found: list[tuple[str, str]] = []
+        for reader in readers:
+            kind, _, name = reader.partition(":")
+            if reader == "everyone":
+                found.append(("user", "*"))
+            elif kind == "user" and (user := users.get(name.casefold()) or users.get(name)):
+                found.append(("user", user))
+            elif kind == "group" and name in groups:
+                found.append(("group", groups[name]))
+        return [{"principal_type": kind, "principal_id": who, "permission": "read"} for kind, who in found]
+
+    def readers(self, owner: str, grants: Sequence[dict[str, Any]]) -> list[str]:
+        """Return the readers of a collection: its owner, and whom it is shared with."""
+        found = {f"user:{self._users[owner]}"} if owner in self._users else set()
+        for grant in grants:
+            kind, who = grant["principal_type"], grant["principal_id"]
+            if kind == "user" and who == "*":
+                return ["everyone"]
+            if kind == "user" and who in self._users:
+                found.add(f"user:{self._users[who]}")
+            elif kind == "group" and who in self._groups:
+                found.add(f"group:{self._groups[who]}")
+        return sorted(found)
+
+
+class Inside:
+    """The Open WebUI that runs this function."""
+
+    async def audience(self) -> Audience:
+        """Return its users and groups."""
+        from open_webui.models.groups import Groups  # type: ignore[import-not-found]
+        from open_webui.models.users import Users  # type: ignore[import-not-found]
+
+        users, groups = (await Users.get_users())["users"], await Groups.get_all_groups()
+        return Audience(
+            [{"id": user.id, "email": user.email} for user in users],
+            [{"id": group.id, "name": group.name} for group in groups],
+        )
+
+    async def collections(self) -> list[dict[str, Any]]:
+        """Return the collections of its Knowledge."""
+        from open_webui.models.knowledge import Knowledges  # type: ignore[import-not-found]
+
+        return [collection.model_dump() for collection in await Knowledges.get_knowledge_bases()]
+
+    async def collection_files(self, collection_id: str) -> list[dict[str, Any]]:
+        """Return the files of a collection, without their texts."""
+        from open_webui.models.knowledge import Knowledges
+
+        return [file_of(file.model_dump()) for file in await Knowledges.get_file_metadatas_by_id(collection_id)]
+
+    async def uploads(self, user_id: str | None) -> list[dict[str, Any]]:
+        """Return the files that someone uploaded, or that anyone did."""
+        from open_webui.models.files import Files  # type: ignore[import-not-found]
+
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await Files.get_file_list(user_id=user_id, skip=len(found), limit=FILES_AT_ONCE)
+            found += [file_of(file.model_dump(exclude={"data"})) for file in page.items]
+            if not page.items or len(found) >= page.total:
+                return found
+
+    async def upload(self, file_id: str) -> dict[str, Any] | None:
+        """Return a file, if it is there, and in `status` how far Open WebUI's own reading of it is."""
+        from open_webui.models.files import Files
+
+        found = await Files.get_file_by_id(file_id)
+        return found and file_of(found.model_dump()) | {"status": (found.data or {}).get("status")}
+
+    async def content(self, file_id: str) -> bytes:
+        """Return a file as it was uploaded."""
+        from open_webui.models.files import Files
+        from open_webui.storage.provider import Storage  # type: ignore[import-not-found]
+
+        found = await Files.get_file_by_id(file_id)
+        if found is None:
+            raise FileNotFoundError(f"The file {file_id} is gone.")
+        return await asyncio.to_thread(lambda: Path(Storage.get_file(found.path)).read_bytes())
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Return the records of models that are no presets."""
+        from open_webui.models.models import Models  # type: ignore[import-not-found]
+
+        return [model.model_dump() for model in await Models.get_base_models()]
+
+    async def create_model(self, form: dict[str, Any]) -> None:
+        """Make the record of a model, which belongs to the first administrator."""
+        from open_webui.models.models import ModelForm, Models
+        from open_webui.models.users import Users
+
+        owner = await Users.get_super_admin_user()
+        await Models.insert_new_model(ModelForm(**form), owner.id)
+
+    async def update_model(self, form: dict[str, Any]) -> None:
+        """Change the record of a model, and who may use it."""
+        from open_webui.models.access_grants import AccessGrants  # type: ignore[import-not-found]
+        from open_webui.models.models import ModelForm, Models
+
+        await Models.update_model_by_id(form["id"], ModelForm(**form))
+        await AccessGrants.set_access_grants("model", form["id"], form["access_grants"])
+
+    async def delete_model(self, model_id: str) -> None:
+        """Remove the record of a model."""
+        from open_webui.models.models import Models
+
+        await Models.delete_model_by_id(model_id)
+
+
+# offering: the knowledge bases as models that people see: a record in Open WebUI for each, with those who may use it.
+
+PIPE_ID = "pincite"
+EVERY_KNOWLEDGE_BASE = "everything"
+
+
+async def offer(openwebui: OpenWebUI, knowledge_bases: Sequence[dict[str, Any]]) -> AsyncIterator[str]:
+    """Make the models those of the knowledge bases, for their readers, yielding a line for each change.
+
+    `knowledge_bases` have `id`, `name` and `settings.readers`. A model that has no record is seen by administrators
+    only.
+    """
+    there = {str(model["id"]): model for model in await own_models(openwebui)}
+    audience = await openwebui.audience()
+    wanted = {
+        f"{PIPE_ID}.{kb['id']}": (f"Pincite: {kb['name']}", audience.grants(kb["settings"]["readers"]))
+        for kb in offered(knowledge_bases)
+    }
+    # It searches only what the asking person may read, so everyone may see it.
+    wanted[f"{PIPE_ID}.{EVERY_KNOWLEDGE_BASE}"] = (f"Pincite: {EVERY_KNOWLEDGE_BASE}", audience.grants(["everyone"]))
+    for identifier, (name, grants) in wanted.items():
+        found = there.pop(identifier, None)
+        meta = (found or {}).get("meta") or {}
+        # Without it Open WebUI would search an attached file itself, before the pipe.
+        capabilities = (meta.get("capabilities") or {}) | {"file_context": False, "citations": True}
+        form = {
+            "id": identifier,
+            "base_model_id": None,
+            "name": name,
+            "params": (found or {}).get("params") or {},
+            "meta": meta | {"capabilities": capabilities},
+            "access_grants": grants,
+            "is_active": True,
+        }
+        if found is None:
+            await openwebui.create_model(form)
+            yield f"made the model {name}"
+        elif not same_model(found, form):
+            await openwebui.update_model(form)
+            yield f"updated the model {name}"
+    for identifier, model in there.items():
+        await openwebui.delete_model(identifier)
+        yield f"removed the model {model['name']}, whose knowledge base is gone"
+
+
+async def own_models(openwebui: OpenWebUI) -> list[dict[str, Any]]:
+    """Return the records of the pipe's models."""
+    return [model for model in await openwebui.models() if str(model["id"]).startswith(f"{PIPE_ID}.")]
+
+
+def same_model(found: dict[str, Any], form: dict[str, Any]) -> bool:
+    """Say whether a record is as it should be."""
+
+    def grants(model: dict[str, Any]) -> set[tuple[str, ...]]:
+        fields = ("principal_type", "principal_id", "permission")
+        return {tuple(str(grant[field]) for field in fields) for grant in model.get("access_grants") or []}
+
+    same = ("name", "is_active")
+    capabilities = (found.get("meta") or {}).get("capabilities")
+    return (
+        all(found.get(name) == form[name] for name in same)
+        and grants(found) == grants(form)
+        and capabilities == form["meta"]["capabilities"]
+    )
+
+
+# attachments: what is attached to a chat: where it stands in the index, and the wait until it is there.
+
+MIRRORING = "pincite_files"
+LOOK_FOR_PROGRESS_S = 0.5
+# A file is mirrored as soon as it is uploaded; longer than this nothing happens only where nothing will.
+PATIENCE_S = 10.0
+LONGEST_INDEXING_S = 600.0
+
+
+@dataclass
+class Attached:
+    """The parts of the index that are attached, and a line about each file that is not in it."""
+
+    parts: list[Part] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+
+async def attached_to(pincite: Pincite, asker: Asker, files: list[dict[str, Any]] | None) -> Attached:
+    """Return what the files of a chat are in the index, once they are there; the person sees how far it is.
+
+    Raises:
+        PinciteFailure: the server cannot say.
+    """
+    found = Attached()
+    files = files or []
+    wanted = {str(item["id"]): str(item.get("name") or item["id"]) for item in files if _is_document(item)}
+    collections = [str(item.get("name")) for item in files if item.get("type") == "collection"]
+    if collections:
+        names = {kb["name"]: kb["id"] for kb in await pincite.knowledge_bases(asker.person)}
+        for name in collections:
+            if name + MIRRORED in names:
+                found.parts.append(Part(names[name + MIRRORED]))
+            else:
+                found.told.append(asker.say("not indexed", name=name))
+    if wanted:
+        await _own(pincite, asker, wanted, found)
+    return found
+
+
+async def _own(pincite: Pincite, asker: Asker, wanted: dict[str, str], found: Attached) -> None:
+    """Find the files that someone attached among their own, and wait for those that are being indexed."""
+    name = ATTACHMENTS + str(asker.person["id"])
+    patience = PATIENCE_S if await _are_mirrored() else 0.0
+    began = last_seen = time.monotonic()
+    while True:
+        readable = await pincite.knowledge_bases(asker.person)
+        mirror = next((kb["id"] for kb in readable if kb["name"] == name), None)
+        documents = await pincite.documents(asker.person, mirror) if mirror else []
+        there = {document["path"].partition("/")[0]: document for document in documents}
+        missing = [label for identifier, label in wanted.items() if identifier not in there]
+        jobs = await pincite.jobs(asker.person, mirror) if mirror and missing else []
+        now = time.monotonic()
+        last_seen = now if jobs else last_seen
+        if not missing or now - last_seen >= patience or now - began >= LONGEST_INDEXING_S:
+            break
+        passages = sum(job["passages"] for job in jobs)
+        so_far = counted(asker.language, "a passage", "passages", passages)
+        await asker.status(asker.say("reading", name=missing[0], passages=so_far))
+        await asyncio.sleep(LOOK_FOR_PROGRESS_S)
+    chosen = []
+    for identifier, label in wanted.items():
+        document = there.get(identifier)
+        if document is None:
+            found.told.append(asker.say("not indexed", name=label))
+        elif document["status"] == "failed":
+            found.told.append(asker.say("not read", name=label, reason=(document["error"] or {}).get("message", "")))
+        else:
+            chosen.append(str(document["id"]))
+    if mirror and chosen:
+        found.parts.append(Part(mirror, tuple(chosen)))
+
+
+def _is_document(item: dict[str, Any]) -> bool:
+    kind = str(item.get("content_type") or "")
+    return item.get("type") == "file" and bool(item.get("id")) and not kind.startswith(NO_DOCUMENTS)
+
+
+async def _are_mirrored() -> bool:
+    """Say whether the function that mirrors files is on."""
+    try:
+        from open_webui.models.functions import Functions  # type: ignore[import-not-found]
+    except ImportError:  # the Pipelines server has none
+        return False
+    mirroring = await Functions.get_function_by_id(MIRRORING)
+    return mirroring is not None and bool(mirroring.is_active)
 
 
 # citing: passages as Open WebUI's citations, and the numbers in an answer as references to them.
@@ -771,6 +1186,7 @@ class ServerWriter:
         """Yield its answer, and the sources behind it: which they are, it tells at the end."""
         await self.asker.status(searching(self.asker, self.scope))
         chosen = [self.scope.knowledge_base] if self.scope.knowledge_base else await self._readable()
+        chosen = list(dict.fromkeys([*chosen, *(part.knowledge_base for part in self.scope.attached)]))
         if not chosen:
             raise NothingRelevant(self.asker.say("nothing", why=self.asker.say("empty_knowledge_base")))
         citing = Citing(MOST_PASSAGES)
@@ -794,13 +1210,14 @@ class ServerWriter:
 
 @dataclass
 class Turn:
-    """Answers the last message of `messages`; `writer` None quotes instead."""
+    """Answers the last message of `messages`; `writer` None quotes instead. `files` are those of the chat."""
 
     pincite: Pincite
     asker: Asker
     scope: Scope
     writer: Writer | ServerWriter | None
     messages: list[dict[str, Any]]
+    files: list[dict[str, Any]] | None = None
 
     async def answer(self) -> AsyncIterator[str | dict[str, Any]]:
         """Yield text, and before the text that cites a passage first, the passage as `source` data."""
@@ -808,7 +1225,16 @@ class Turn:
         if not asked:
             yield self.asker.say("no question")
             return
+        try:
+            attached = await attached_to(self.pincite, self.asker, self.files)
+        except PinciteFailure as failure:
+            yield await self._told(failure)
+            return
+        for line in attached.told:
+            yield line + "\n\n"
+        self.scope = replace(self.scope, attached=tuple(attached.parts))
         if isinstance(self.writer, ServerWriter):
+            self.writer.scope = self.scope
             async for piece in self._by_server(self.writer, joined(asked)):
                 yield piece
             return
@@ -900,7 +1326,7 @@ class Turn:
 
 # pipe: the Pipe: knowledge bases as models of Open WebUI, whose answers cite the exact page.
 
-EVERYTHING = "everything"
+LOG = logging.getLogger("pincite")
 SERVER = "pincite"
 
 
@@ -947,18 +1373,35 @@ class Pipe:
         self.valves = self.Valves()
         self.connections = Connections()
         self._listed: list[dict[str, str]] = []
+        self._offering = asyncio.Lock()
+        self._offered: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     async def pipes(self) -> list[dict[str, str]]:
         """Return the knowledge bases; while Pincite is away, those it had, so that a chat can say what is wrong."""
-        everything = {"id": EVERYTHING, "name": say(language_of("", self.valves.language), "everything")}
+        everything = {"id": EVERY_KNOWLEDGE_BASE, "name": say(language_of("", self.valves.language), "everything")}
         try:
-            found = await self._pincite().knowledge_bases()
+            found = offered(await self._pincite().knowledge_bases())
         except PinciteFailure:
             return self._listed or [everything]
+        await self._offer(found)
         first = self.valves.default_knowledge_base
         found.sort(key=lambda kb: first not in {kb["id"], kb["name"]})
         self._listed = [{"id": kb["id"], "name": kb["name"]} for kb in found] + [everything]
         return self._listed
+
+    async def _offer(self, found: list[dict[str, Any]]) -> None:
+        """Let people see the models of the knowledge bases they may read; Open WebUI asks for the list often."""
+        readers = {kb["id"]: (kb["name"], tuple(kb["settings"]["readers"])) for kb in found}
+        async with self._offering:
+            if readers == self._offered:
+                return
+            try:
+                async for line in offer(Inside(), found):
+                    LOG.info("Pincite: %s", line)
+            except Exception as failure:  # they are listed all the same, for administrators
+                LOG.warning("The models of Pincite could not be made visible to people: %r", failure)
+                return
+            self._offered = readers
 
     async def pipe(
         self,
@@ -968,6 +1411,7 @@ class Pipe:
         __event_emitter__: Emit = None,
         __task__: str | None = None,
         __task_body__: dict[str, Any] | None = None,
+        __files__: list[dict[str, Any]] | None = None,
     ) -> Any:
         """Answer the last message: a stream of text and `source` events, or one completion with `sources`."""
         model = str(body.get("model", ""))
@@ -975,6 +1419,7 @@ class Pipe:
         if __task__:
             return await housekeep(__task__, body, __task_body__ or body, writer.at_once if writer else None)
         turn = await self._turn(body, __user__, writer, __event_emitter__)
+        turn.files = __files__
         if body.get("stream"):
             return _events(turn)
         pieces = [piece async for piece in turn.answer()]
@@ -989,7 +1434,7 @@ class Pipe:
         language = language_of(asked[-1] if asked else "", wanted)
         person = {name: user.get(name) for name in ("id", "email", "name")} | {"groups": await groups_of(user["id"])}
         chosen = str(body.get("model", "")).partition(".")[2]
-        everything = chosen in {"", EVERYTHING}
+        everything = chosen in {"", EVERY_KNOWLEDGE_BASE}
         scope = Scope(
             knowledge_base=None if everything else chosen,
             name="" if everything else next((kb["name"] for kb in self._listed if kb["id"] == chosen), chosen),

@@ -1,7 +1,8 @@
 """`pincite openwebui`: the functions, models and MCP server in an Open WebUI, installed, shown and taken back."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ app = typer.Typer(
 )
 
 KEY_NAME = "open-webui"
+FILES_KEY_NAME = "open-webui files"
 TIMEOUT_S = 30.0
 
 Url = Annotated[str, typer.Option("--url", envvar="OPENWEBUI_URL", help="The address of Open WebUI.")]
@@ -36,6 +38,15 @@ PinciteKey = Annotated[
     ),
 ]
 
+FilesKey = Annotated[
+    str | None,
+    typer.Option(
+        "--pincite-files-key",
+        envvar="PINCITE_FILES_KEY",
+        help="The API key, with the admin scope, that mirrors files; one is made if there is none.",
+    ),
+]
+
 
 @app.command("install")
 def install(
@@ -43,21 +54,39 @@ def install(
     token: Token,
     pincite_url: PinciteUrl = None,
     pincite_key: PinciteKey = None,
+    files_key: FilesKey = None,
     answering_model: Annotated[
         str | None,
         typer.Option("--answering-model", help="Id of the model of Open WebUI that writes answers; quotes if unset."),
     ] = None,
 ) -> int:
-    """Install and configure everything; run again after an upgrade or a new knowledge base: it changes what differs."""
+    """Install and configure everything; run again after an upgrade: it changes what differs."""
+    return asyncio.run(_install(url, token, pincite_url, pincite_key, files_key, answering_model))
+
+
+async def _install(
+    url: str,
+    token: str,
+    pincite_url: str | None,
+    pincite_key: str | None,
+    files_key: str | None,
+    answering_model: str | None,
+) -> int:
     from pincite.settings import load_settings
-    from plugin.installer import Installer, Wanted
+    from plugin.installer import FILES, Installer, Wanted
 
     address = pincite_url or load_settings().address
-    with _openwebui(url, token) as openwebui:
-        version, installer = openwebui.check(), Installer(openwebui)
-        key, knowledge_bases = _usable_key(address, pincite_key or installer.key())
+    async with _openwebui(url, token) as openwebui:
+        version, installer = await openwebui.check(), Installer(openwebui)
+        key, knowledge_bases = _usable_key(address, pincite_key or await installer.key(), KEY_NAME, ["read"])
         typer.echo(f"Open WebUI {version} at {url}")
-        for line in installer.install(Wanted(address, key, answering_model), knowledge_bases):
+        files_key = files_key or await installer.key(FILES)
+        if files_key or pincite_key is None:
+            files_key, _ = _usable_key(address, files_key, FILES_KEY_NAME, ["read", "write", "admin"])
+        else:
+            typer.echo("  files are not mirrored: that needs a key with the admin scope, --pincite-files-key")
+        wanted = Wanted(address, key, files_key, answering_model)
+        async for line in installer.install(wanted, knowledge_bases):
             typer.echo(visible(f"  {line}"))
     return 0
 
@@ -65,27 +94,35 @@ def install(
 @app.command("status")
 def status(url: Url, token: Token) -> int:
     """Show what is installed there, and which version."""
+    return asyncio.run(_status(url, token))
+
+
+async def _status(url: str, token: str) -> int:
     from plugin.installer import Installer
 
-    with _openwebui(url, token) as openwebui:
-        typer.echo(f"Open WebUI {openwebui.check()} at {url}")
-        for line in Installer(openwebui).status():
+    async with _openwebui(url, token) as openwebui:
+        typer.echo(f"Open WebUI {await openwebui.check()} at {url}")
+        async for line in Installer(openwebui).status():
             typer.echo(visible(f"  {line}"))
     return 0
 
 
 @app.command("uninstall")
 def uninstall(url: Url, token: Token) -> int:
-    """Take back what `install` made there, and the API key it made here."""
-    from plugin.installer import Installer
+    """Take back what `install` made there, and the API keys it made here."""
+    return asyncio.run(_uninstall(url, token))
 
-    with _openwebui(url, token) as openwebui:
-        openwebui.check()
+
+async def _uninstall(url: str, token: str) -> int:
+    from plugin.installer import FILES, Installer
+
+    async with _openwebui(url, token) as openwebui:
+        await openwebui.check()
         installer = Installer(openwebui)
-        key = installer.key()
-        for line in installer.uninstall():
+        keys = [await installer.key(), await installer.key(FILES)]
+        async for line in installer.uninstall():
             typer.echo(visible(line))
-    _take_back(key)
+    _take_back(keys)
     return 0
 
 
@@ -95,47 +132,58 @@ def sync(
     token: Token,
     collection: Annotated[
         list[str] | None,
-        typer.Option("--collection", help="A collection of Open WebUI's Knowledge; repeat. Default: all."),
+        typer.Option(
+            "--collection", help="A collection of Open WebUI's Knowledge; repeat. Default: all, and what is attached."
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Remove documents even where more than half of a mirror vanishes.")
     ] = False,
 ) -> int:
-    """Mirror collections of Open WebUI's Knowledge: files, deletions, and who may read; needs `pincite serve`."""
+    """Mirror Open WebUI's files: Knowledge and attachments, with who may read them; needs `pincite serve`."""
+    return asyncio.run(_sync(url, token, collection or [], force=force))
+
+
+async def _sync(url: str, token: str, collections: list[str], *, force: bool) -> int:
     from pincite.data_lock import running_server
     from pincite.errors import BackendError
     from pincite.settings import load_settings
+    from plugin.function.mirroring import Mirror
+    from plugin.function.offering import offer
+    from plugin.function.storing import Store
     from plugin.installer import Installer
-    from plugin.mirror import Mirror
 
     server = running_server(load_settings().data)
     if server is None:
         raise BackendError("No server runs on this data folder; start one with `pincite serve`.")
-    with _openwebui(url, token) as openwebui, Mirror(openwebui, server.url, server.token) as mirror:
-        openwebui.check()
-        installer = Installer(openwebui)
-        for line in mirror.sync(collection or (), force=force):
+    async with _openwebui(url, token) as openwebui, Store(server.url, server.token) as store:
+        await openwebui.check()
+        mirror = Mirror(openwebui, store)
+        async for line in mirror.collections(collections, force=force):
             typer.echo(visible(line))
-        if installer.is_installed():
-            for line in installer.put_models(mirror.knowledge_bases()):
+        if not collections:
+            async for line in mirror.attachments():
+                typer.echo(visible(line))
+        if await Installer(openwebui).is_installed():
+            async for line in offer(openwebui, await store.knowledge_bases()):
                 typer.echo(visible(line))
     return 0
 
 
-@contextmanager
-def _openwebui(url: str, token: str) -> Iterator["OpenWebUIApi"]:
+@asynccontextmanager
+async def _openwebui(url: str, token: str) -> AsyncIterator["OpenWebUIApi"]:
     from pincite.errors import BackendError
-    from plugin.mirror import MirrorFailure
+    from plugin.function.storing import StoreFailure
     from plugin.openwebui_api import OpenWebUIApi, OpenWebUIFailure
 
     try:
-        with OpenWebUIApi(url, token) as openwebui:
+        async with OpenWebUIApi(url, token) as openwebui:
             yield openwebui
-    except (OpenWebUIFailure, MirrorFailure) as failure:
+    except (OpenWebUIFailure, StoreFailure) as failure:
         raise BackendError(str(failure)) from None
 
 
-def _usable_key(address: str, known: str) -> tuple[str, list[dict[str, Any]]]:
+def _usable_key(address: str, known: str, name: str, scopes: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
     """Return a key that opens the server at `address`, and what it reads; a new one if `known` opens nothing.
 
     Raises:
@@ -149,7 +197,7 @@ def _usable_key(address: str, known: str) -> tuple[str, list[dict[str, Any]]]:
         from pincite.keyring import issue_key
 
         with open_catalog() as catalog:
-            _, known = issue_key(catalog, KEY_NAME, ["read"], None)
+            _, known = issue_key(catalog, name, scopes, None)
         found = _listed(address, known)
     if found is None:
         raise BackendError(
@@ -179,14 +227,13 @@ def _listed(address: str, key: str) -> list[dict[str, Any]] | None:
     return listed
 
 
-def _take_back(key: str) -> None:
+def _take_back(keys: Sequence[str]) -> None:
     from pincite.access import hash_api_key
     from pincite.cli.keys import open_catalog
 
-    if not key:
-        return
     with open_catalog() as catalog:
-        issued = catalog.api_key(key_hash=hash_api_key(key))
-        if issued is not None and issued.name == KEY_NAME:
-            catalog.delete_api_key(issued.id)
-            typer.echo(f"took back the key {issued.id}")
+        for key in filter(None, keys):
+            issued = catalog.api_key(key_hash=hash_api_key(key))
+            if issued is not None and issued.name in {KEY_NAME, FILES_KEY_NAME}:
+                catalog.delete_api_key(issued.id)
+                typer.echo(f"took back the key {issued.id}")

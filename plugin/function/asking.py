@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import httpx
@@ -88,15 +88,37 @@ class Pincite:
         listed: list[dict[str, Any]] = await self._ask("GET", "/api/knowledge-bases", LIST_TIMEOUT_S, person)
         return listed
 
+    async def documents(self, person: dict[str, Any], knowledge_base: str) -> list[dict[str, Any]]:
+        """Return the documents of a knowledge base: those that were indexed, and those that could not be."""
+        path = f"/api/knowledge-bases/{knowledge_base}/documents"
+        listed: list[dict[str, Any]] = await self._ask("GET", path, LIST_TIMEOUT_S, person)
+        return listed
+
+    async def jobs(self, person: dict[str, Any], knowledge_base: str) -> list[dict[str, Any]]:
+        """Return the waiting and running jobs of a knowledge base."""
+        path = f"/api/knowledge-bases/{knowledge_base}/jobs"
+        listed: list[dict[str, Any]] = await self._ask("GET", path, LIST_TIMEOUT_S, person)
+        return listed
+
     async def search(
-        self, person: dict[str, Any], knowledge_base: str | None, question: str, k: int | None, timeout_s: float
+        self,
+        person: dict[str, Any],
+        knowledge_base: str | None,
+        question: str,
+        k: int | None,
+        timeout_s: float,
+        documents: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Return `passages` (citations, best first), `why` there are none, and `notes`; None searches everything.
+        """Return `passages` (citations, best first), `why` there are none, and `notes`.
+
+        Knowledge base None searches everything; `documents` are the ids of those to search, all where there are none.
 
         Raises:
             PinciteFailure: the documents could not be searched.
         """
-        asked = {"knowledge_base": knowledge_base, "question": question, "k": k}
+        asked: dict[str, Any] = {"knowledge_base": knowledge_base, "question": question, "k": k}
+        if documents:
+            asked["filter"] = {"document_ids": list(documents)}
         found: dict[str, Any] = await self._ask("POST", "/api/search", timeout_s, person, asked)
         return found
 

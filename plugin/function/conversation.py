@@ -16,6 +16,9 @@ GOES_ON = re.compile(
     re.IGNORECASE,
 )
 
+# What Open WebUI puts in front of a message to tell models that call tools what is attached to it.
+FILE_TAGS = re.compile(r"<attached_files>\n(?:<file [^\n]*/>\n)+</attached_files>\n*")
+
 ANSWER = """You answer questions from passages of documents.
 - Say only what the passages say. If they do not answer the question, say that, and what is missing.
 - After each statement give the number of the passage it is from in square brackets, like [2]; of two, like [2][3].
@@ -36,8 +39,8 @@ def text_of(message: dict[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, list):
         parts = (part for part in content if isinstance(part, dict) and part.get("type") == "text")
-        return "\n".join(str(part.get("text") or "") for part in parts)
-    return content if isinstance(content, str) else ""
+        content = "\n".join(str(part.get("text") or "") for part in parts)
+    return FILE_TAGS.sub("", content, count=1) if isinstance(content, str) else ""
 
 
 def questions(messages: list[dict[str, Any]]) -> list[str]:

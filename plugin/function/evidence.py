@@ -1,5 +1,6 @@
 """One question of one person to Pincite, with the status lines that tell in the chat what happens."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,13 +39,25 @@ class Asker:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some documents of a knowledge base, by id; all where there are none."""
+
+    knowledge_base: str
+    documents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Scope:
-    """Where to search, how much and how long; `knowledge_base` None is every one that the person may read."""
+    """Where to search, how much and how long; `knowledge_base` None is every one that the person may read.
+
+    `attached` is searched besides.
+    """
 
     knowledge_base: str | None = None
     name: str = ""
     passages: int | None = None
     timeout_s: float = 20.0
+    attached: tuple[Part, ...] = ()
 
 
 def searching(asker: Asker, scope: Scope) -> str:
@@ -62,12 +75,20 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
         NothingRelevant: no passage is relevant; the message says why.
     """
     await asker.status(searching(asker, scope))
-    found = await pincite.search(asker.person, scope.knowledge_base, question, scope.passages, scope.timeout_s)
-    passages: list[dict[str, Any]] = found["passages"]
-    if not passages:
-        reason = (found.get("why") or {}).get("reason", "below_floor")
+    everywhere: list[tuple[str | None, tuple[str, ...]]] = [(scope.knowledge_base, ())]
+    everywhere += [(part.knowledge_base, part.documents) for part in scope.attached]
+    searches = [
+        pincite.search(asker.person, where, question, scope.passages, scope.timeout_s, documents)
+        for where, documents in everywhere
+    ]
+    found = await asyncio.gather(*searches)
+    # Scores mean the same everywhere, so the best of all searches are the best.
+    best = {passage["id"]: passage for result in found for passage in result["passages"]}
+    most = max(len(result["passages"]) for result in found)
+    if not best:
+        reason = (found[-1].get("why") or {}).get("reason", "below_floor")
         raise NothingRelevant(asker.say("nothing", why=asker.say(reason)))
-    return passages
+    return sorted(best.values(), key=lambda passage: -passage["score"])[:most] if scope.attached else [*best.values()]
 
 
 class NothingRelevant(Exception):

@@ -1,11 +1,13 @@
 """The Filter: the evidence of Pincite for any model of Open WebUI, switched on in the chat."""
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from plugin.function.asking import Connections, Pincite, PinciteFailure
+from plugin.function.attachments import attached_to
 from plugin.function.citing import Citing, source_of
 from plugin.function.conversation import joined, questions, with_evidence
 from plugin.function.evidence import Asker, Emit, NothingRelevant, Scope, find
@@ -84,6 +86,11 @@ class Filter:
         passages = own.passages or self.valves.passages or None
         scope = Scope(chosen or None, chosen, passages, self.valves.search_timeout_s)
         try:
+            # Open WebUI does not search them while this is on.
+            attached = await attached_to(self._pincite(), asker, body.get("files"))
+            scope = replace(scope, attached=tuple(attached.parts))
+            for line in attached.told:
+                await asker.status(line)
             found = await find(self._pincite(), asker, scope, joined(asked))
         except PinciteFailure as failure:
             await asker.status(failure.sentence(asker.language), done=True)

@@ -1,5 +1,7 @@
 """The Pipe: knowledge bases as models of Open WebUI, whose answers cite the exact page."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -8,12 +10,15 @@ from pydantic import BaseModel, Field
 from plugin.function.asking import Connections, Pincite, PinciteFailure
 from plugin.function.conversation import questions
 from plugin.function.evidence import Asker, Emit, Scope
+from plugin.function.files import offered
 from plugin.function.housekeeping import completion, housekeep
+from plugin.function.offering import EVERY_KNOWLEDGE_BASE, offer
+from plugin.function.openwebui import Inside
 from plugin.function.turn import ServerWriter, Turn, Writer
 from plugin.function.wording import language_of, say
 from plugin.function.writing import groups_of
 
-EVERYTHING = "everything"
+LOG = logging.getLogger("pincite")
 SERVER = "pincite"
 
 
@@ -60,18 +65,35 @@ class Pipe:
         self.valves = self.Valves()
         self.connections = Connections()
         self._listed: list[dict[str, str]] = []
+        self._offering = asyncio.Lock()
+        self._offered: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     async def pipes(self) -> list[dict[str, str]]:
         """Return the knowledge bases; while Pincite is away, those it had, so that a chat can say what is wrong."""
-        everything = {"id": EVERYTHING, "name": say(language_of("", self.valves.language), "everything")}
+        everything = {"id": EVERY_KNOWLEDGE_BASE, "name": say(language_of("", self.valves.language), "everything")}
         try:
-            found = await self._pincite().knowledge_bases()
+            found = offered(await self._pincite().knowledge_bases())
         except PinciteFailure:
             return self._listed or [everything]
+        await self._offer(found)
         first = self.valves.default_knowledge_base
         found.sort(key=lambda kb: first not in {kb["id"], kb["name"]})
         self._listed = [{"id": kb["id"], "name": kb["name"]} for kb in found] + [everything]
         return self._listed
+
+    async def _offer(self, found: list[dict[str, Any]]) -> None:
+        """Let people see the models of the knowledge bases they may read; Open WebUI asks for the list often."""
+        readers = {kb["id"]: (kb["name"], tuple(kb["settings"]["readers"])) for kb in found}
+        async with self._offering:
+            if readers == self._offered:
+                return
+            try:
+                async for line in offer(Inside(), found):
+                    LOG.info("Pincite: %s", line)
+            except Exception as failure:  # they are listed all the same, for administrators
+                LOG.warning("The models of Pincite could not be made visible to people: %r", failure)
+                return
+            self._offered = readers
 
     async def pipe(
         self,
@@ -81,6 +103,7 @@ class Pipe:
         __event_emitter__: Emit = None,
         __task__: str | None = None,
         __task_body__: dict[str, Any] | None = None,
+        __files__: list[dict[str, Any]] | None = None,
     ) -> Any:
         """Answer the last message: a stream of text and `source` events, or one completion with `sources`."""
         model = str(body.get("model", ""))
@@ -88,6 +111,7 @@ class Pipe:
         if __task__:
             return await housekeep(__task__, body, __task_body__ or body, writer.at_once if writer else None)
         turn = await self._turn(body, __user__, writer, __event_emitter__)
+        turn.files = __files__
         if body.get("stream"):
             return _events(turn)
         pieces = [piece async for piece in turn.answer()]
@@ -102,7 +126,7 @@ class Pipe:
         language = language_of(asked[-1] if asked else "", wanted)
         person = {name: user.get(name) for name in ("id", "email", "name")} | {"groups": await groups_of(user["id"])}
         chosen = str(body.get("model", "")).partition(".")[2]
-        everything = chosen in {"", EVERYTHING}
+        everything = chosen in {"", EVERY_KNOWLEDGE_BASE}
         scope = Scope(
             knowledge_base=None if everything else chosen,
             name="" if everything else next((kb["name"] for kb in self._listed if kb["id"] == chosen), chosen),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from plugin.function.asking import Pincite, PinciteFailure
 from plugin.function.conversation import questions
 from plugin.function.evidence import Asker, Scope
+from plugin.function.files import offered
 from plugin.function.turn import Turn
 from plugin.function.wording import language_of, say
 
@@ -42,7 +43,7 @@ class Pipeline:
         """List the knowledge bases; where that fails, what it has listed before stays."""
         pincite = Pincite(self.valves.pincite_url, self.valves.pincite_key)
         try:
-            found = await pincite.knowledge_bases()
+            found = offered(await pincite.knowledge_bases())
         except PinciteFailure:
             return
         finally:

@@ -1,10 +1,11 @@
 """One turn of a conversation: search, then the answer with its citations, as text and `source` data in order."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plugin.function.asking import Pincite, PinciteFailure
+from plugin.function.attachments import attached_to
 from plugin.function.citing import Citing, source_of
 from plugin.function.conversation import answering, guessing, joined, questions, rewriting
 from plugin.function.evidence import Asker, NothingRelevant, Scope, find, searching
@@ -46,6 +47,7 @@ class ServerWriter:
         """Yield its answer, and the sources behind it: which they are, it tells at the end."""
         await self.asker.status(searching(self.asker, self.scope))
         chosen = [self.scope.knowledge_base] if self.scope.knowledge_base else await self._readable()
+        chosen = list(dict.fromkeys([*chosen, *(part.knowledge_base for part in self.scope.attached)]))
         if not chosen:
             raise NothingRelevant(self.asker.say("nothing", why=self.asker.say("empty_knowledge_base")))
         citing = Citing(MOST_PASSAGES)
@@ -69,13 +71,14 @@ class ServerWriter:
 
 @dataclass
 class Turn:
-    """Answers the last message of `messages`; `writer` None quotes instead."""
+    """Answers the last message of `messages`; `writer` None quotes instead. `files` are those of the chat."""
 
     pincite: Pincite
     asker: Asker
     scope: Scope
     writer: Writer | ServerWriter | None
     messages: list[dict[str, Any]]
+    files: list[dict[str, Any]] | None = None
 
     async def answer(self) -> AsyncIterator[str | dict[str, Any]]:
         """Yield text, and before the text that cites a passage first, the passage as `source` data."""
@@ -83,7 +86,16 @@ class Turn:
         if not asked:
             yield self.asker.say("no question")
             return
+        try:
+            attached = await attached_to(self.pincite, self.asker, self.files)
+        except PinciteFailure as failure:
+            yield await self._told(failure)
+            return
+        for line in attached.told:
+            yield line + "\n\n"
+        self.scope = replace(self.scope, attached=tuple(attached.parts))
         if isinstance(self.writer, ServerWriter):
+            self.writer.scope = self.scope
             async for piece in self._by_server(self.writer, joined(asked)):
                 yield piece
             return

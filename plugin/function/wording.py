@@ -9,6 +9,13 @@ SENTENCES = {
     "everything": ("everything", "全部知识库"),
     "searching": ("Searching {name}…", "正在检索{name}…"),
     "searching everything": ("Searching every knowledge base that you may read…", "正在检索您可以阅读的全部知识库…"),
+    "reading": ("Reading {name}: {passages} so far…", "正在读取{name}：已有{passages}…"),
+    "not indexed": (
+        "{name} is not in Pincite's index yet, so it is left out. An administrator can look at the function that "
+        "mirrors files.",
+        "{name} 尚未进入 Pincite 的索引，因此未被检索。请管理员检查镜像文件的函数。",
+    ),
+    "not read": ("{name} could not be read: {reason}", "无法读取 {name}：{reason}"),
     "writing": ("Putting the question into context…", "正在结合上文理解问题…"),
     "found": ("{passages} from {documents}", "从{documents}中找到{passages}"),
     "a passage": ("1 passage", "1 个段落"),
@@ -38,6 +45,7 @@ SENTENCES = {
     "model slow": ("it took too long", "超时"),
     "model refused": ("it is not there, or you may not use it", "它不存在，或您无权使用"),
     "cut off": ("The answering model stopped in mid-answer ({reason}).", "回答模型中途停止（{reason}）。"),
+    "restarted": ("Open WebUI was restarted in mid-answer. Ask again.", "Open WebUI 在回答中途重启。请重新提问。"),
     "no question": ("There is no question to search for.", "没有可以检索的问题。"),
     "unreachable": (
         "Pincite cannot be reached, so the documents could not be searched. An administrator should check that its "

@@ -142,6 +142,7 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("post", BASES, "name_taken"): ask("post", BASES, json={"name": "library"}),
     ("post", BASES, "not_permitted"): ask("post", BASES, json={"name": "new"}, reader=True),
     ("get", BASE_PATH, "unknown_knowledge_base"): ask("get", BASE_PATH, NOBODY),
+    ("get", f"{BASE_PATH}/jobs", "unknown_knowledge_base"): ask("get", f"{BASE_PATH}/jobs", NOBODY),
     ("patch", BASE_PATH, "backend_error"): with_backends_away(
         ask("patch", BASE_PATH, json={"settings": {"embedding_model": "hosted"}})
     ),

@@ -95,8 +95,14 @@ def conversation(*messages: str) -> list[dict[str, Any]]:
     return [{"role": ("user", "assistant")[number % 2], "content": text} for number, text in enumerate(messages)]
 
 
-async def ask(pipe: Any, *messages: str, model: str = "pincite.everything", user: dict[str, Any] = ALICE) -> Shown:
-    """Ask in a streaming chat."""
+async def ask(
+    pipe: Any,
+    *messages: str,
+    model: str = "pincite.everything",
+    user: dict[str, Any] = ALICE,
+    files: list[dict[str, Any]] | None = None,
+) -> Shown:
+    """Ask in a streaming chat, to which `files` are attached."""
     shown = Shown()
 
     async def emit(event: dict[str, Any]) -> None:
@@ -104,7 +110,7 @@ async def ask(pipe: Any, *messages: str, model: str = "pincite.everything", user
         shown.statuses.append(event["data"])
 
     body = {"model": model, "stream": True, "messages": conversation(*messages)}
-    async for piece in await pipe.pipe(body, dict(user), None, emit):
+    async for piece in await pipe.pipe(body, dict(user), None, emit, __files__=files):
         if isinstance(piece, str):
             shown.text += piece
         else:

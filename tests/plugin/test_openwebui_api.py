@@ -5,6 +5,8 @@ import pytest
 
 from plugin.openwebui_api import OpenWebUIApi, OpenWebUIFailure
 
+pytestmark = pytest.mark.anyio
+
 
 def openwebui(request: httpx.Request) -> httpx.Response:
     """Answer as Open WebUI 0.12.4 does."""
@@ -18,15 +20,13 @@ def openwebui(request: httpx.Request) -> httpx.Response:
     return httpx.Response(401, json={"detail": "You do not have permission to access this resource."})
 
 
-def test_an_administrators_api_key_is_enough() -> None:
-    with OpenWebUIApi("http://chat", "sk-of-an-administrator", httpx.MockTransport(openwebui)) as api:
-        assert api.check() == "0.12.4"
+async def test_an_administrators_api_key_is_enough() -> None:
+    async with OpenWebUIApi("http://chat", "sk-of-an-administrator", httpx.MockTransport(openwebui)) as api:
+        assert await api.check() == "0.12.4"
 
 
-def test_someone_elses_key_is_refused_with_what_to_do() -> None:
+async def test_someone_elses_key_is_refused_with_what_to_do() -> None:
     said = "make an API key in the account settings of an administrator"
-    with (
-        OpenWebUIApi("http://chat", "sk-of-a-user", httpx.MockTransport(openwebui)) as api,
-        pytest.raises(OpenWebUIFailure, match=said),
-    ):
-        api.check()
+    async with OpenWebUIApi("http://chat", "sk-of-a-user", httpx.MockTransport(openwebui)) as api:
+        with pytest.raises(OpenWebUIFailure, match=said):
+            await api.check()

@@ -1,0 +1,100 @@
+"""What is attached to a chat is searched besides the knowledge base that is asked, and only for its owner."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.http_server.sample_workspace import ADMIN_KEY, NOTICE, Served
+from tests.plugin.chat import ALICE, Models, ask, conversation, load
+
+pytestmark = pytest.mark.anyio
+
+BOB = {"id": "u-bob", "email": "bob@example.com", "name": "Bob", "role": "user"}
+BERTH = "From which berth does the ferry to Tarn Island leave?"
+NOTES = b"# Berths\n\nThe ferry to Tarn Island leaves from berth seventeen.\n"
+OTHER = b"# Lights\n\nThe lighthouse of Skerry Point shows two white flashes.\n"
+ATTACHED = [{"type": "file", "id": "f1", "name": "notes.md"}]
+
+
+@pytest.fixture(scope="module")
+async def harbour(library: tuple[Served, str]) -> AsyncIterator[Served]:
+    """The library, in which Alice has attached two files, and a collection is mirrored for her."""
+    served = library[0]
+    made = await served.add("Attachments · u-alice", {"f1/notes.md": NOTES, "f2/lights.md": OTHER})
+    assert made.state == "done"
+    await served.add("Harbour · Open WebUI", {"tides.md": b"# Tides\n\nHigh water at Gull Rock is at nine.\n"})
+    for name in ("Attachments · u-alice", "Harbour · Open WebUI"):
+        await served.http.patch(f"/api/knowledge-bases/{name}", json={"settings": {"readers": "user:u-alice"}})
+    yield served
+    for name in ("Attachments · u-alice", "Harbour · Open WebUI"):
+        await served.http.delete(f"/api/knowledge-bases/{name}")
+
+
+async def of(pipe: Any, name: str) -> str:
+    return next(f"pincite.{kb['id']}" for kb in await pipe.pipes() if kb["name"] == name)
+
+
+def names(shown: Any) -> list[str]:
+    return [source["source"]["name"] for source in shown.sources]
+
+
+async def test_an_attached_file_is_cited_beside_the_knowledge_base_that_is_asked(pipe: Any, harbour: Served) -> None:
+    model = await of(pipe, "library")
+    assert (await ask(pipe, BERTH, model=model)).sources == []
+    assert names(await ask(pipe, BERTH, model=model, files=ATTACHED)) == ["notes.md, Berths"]
+    notice = await ask(pipe, NOTICE, model=model, files=ATTACHED)
+    assert names(notice)[0] == "contract.pdf, p. 2"
+
+
+async def test_of_what_someone_attached_elsewhere_only_everything_finds_it(pipe: Any, harbour: Served) -> None:
+    light = "Which flashes does the lighthouse of Skerry Point show?"
+    assert names(await ask(pipe, light)) == ["lights.md, Lights"]
+    assert (await ask(pipe, light, model=await of(pipe, "library"), files=ATTACHED)).sources == []
+
+
+async def test_nobody_else_finds_it(pipe: Any, harbour: Served) -> None:
+    assert (await ask(pipe, BERTH, user=BOB)).sources == []
+    shown = await ask(pipe, BERTH, user=BOB, files=ATTACHED)
+    assert shown.sources == []
+    assert shown.text.startswith("notes.md is not in Pincite's index yet")
+
+
+async def test_it_is_no_model(pipe: Any, harbour: Served) -> None:
+    assert [kb["name"] for kb in await pipe.pipes() if "Attachments" in kb["name"]] == []
+
+
+async def test_an_attached_collection_is_its_mirror(pipe: Any, harbour: Served) -> None:
+    collection = [{"type": "collection", "id": "c1", "name": "Harbour"}]
+    model = await of(pipe, "library")
+    assert names(await ask(pipe, "When is high water at Gull Rock?", model=model, files=collection)) == [
+        "tides.md, Tides"
+    ]
+    gone = await ask(pipe, NOTICE, model=model, files=[{"type": "collection", "id": "c2", "name": "Elsewhere"}])
+    assert gone.text.startswith("Elsewhere is not in Pincite's index yet")
+    assert names(gone)[0] == "contract.pdf, p. 2"
+
+
+async def test_the_server_that_writes_gets_what_is_attached_too(pipe: Any, harbour: Served) -> None:
+    model, pipe.valves.answering_model = await of(pipe, "library"), "pincite"
+    assert "berth seventeen" in (await ask(pipe, BERTH, model=model, files=ATTACHED)).text
+
+
+async def test_the_evidence_for_any_model_has_what_is_attached(
+    library: tuple[Served, str], models: Models, harbour: Served
+) -> None:
+    evidence = load("pincite_filter.py").Filter()
+    evidence.valves.pincite_url, evidence.valves.pincite_key = library[1], ADMIN_KEY
+    own = evidence.UserValves(knowledge_base="library")
+    body = {"model": "any", "messages": conversation(BERTH)}
+    asked = await evidence.inlet(body | {"files": ATTACHED}, ALICE | {"valves": own}, {}, None)
+    await evidence.connections.close()
+    assert "berth seventeen" in str(asked["messages"])
+
+
+async def test_what_open_webui_puts_in_front_of_a_question_is_not_searched_for() -> None:
+    tags = '<attached_files>\n<file type="file" id="f1" url="/f1" name="notes.md"/>\n</attached_files>\n\n'
+    module = load("pincite_pipe.py")
+    assert module.questions([{"role": "user", "content": tags + BERTH}]) == [BERTH]
+    parts = [{"type": "text", "text": tags}, {"type": "text", "text": BERTH}]
+    assert module.questions([{"role": "user", "content": parts}]) == [BERTH]
