@@ -4,6 +4,7 @@ python -m benchmarks quality [--data ../shared/data] [--only realdocs,contracts]
 python -m benchmarks speed   [--passages 50000]
 python -m benchmarks backend
 python -m benchmarks mcp     [--agents 200] [--seconds 60]
+python -m benchmarks openwebui [--passages 10000]
 python -m benchmarks transcript
 python -m benchmarks answers [--only checking,realdocs,xquad,needles] [--cache FOLDER]
 """
@@ -43,6 +44,9 @@ def main() -> None:
     agents = commands.add_parser("mcp", help="what a search costs over MCP, and many agents at once")
     agents.add_argument("--agents", type=int, default=200)
     agents.add_argument("--seconds", type=float, default=60.0)
+    chat = commands.add_parser("openwebui", help="what Pincite adds to an answer in Open WebUI")
+    chat.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    chat.add_argument("--passages", type=int, default=10_000)
     commands.add_parser("transcript", help="write docs/mcp-transcript.md: an agent at work on the samples")
     made = commands.add_parser("answers", help="answers, refusals, and what checking finds")
     made.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
@@ -63,6 +67,11 @@ def main() -> None:
 
             table = asyncio.run(measure(work, arguments.agents, arguments.seconds))
             (TABLES / "mcp.md").write_text(table, encoding="utf-8")
+        elif arguments.command == "openwebui":
+            from benchmarks import openwebui_turns
+
+            table = asyncio.run(openwebui_turns.measure(arguments.data, arguments.passages, work))
+            (TABLES / "openwebui.md").write_text(table, encoding="utf-8")
         elif arguments.command == "transcript":
             from benchmarks.agents import record
 
