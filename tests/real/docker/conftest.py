@@ -1,0 +1,76 @@
+"""One house for the whole run, made by the README's command; the figures it gives are kept for the measurements."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.real.docker.engine import ROOT, Container, House, build, docker, engine, quickstart, removed
+from tests.real.docker.measurements import write
+
+HOUSE, ALONE = "pincite-under-test", "pincite-under-test:alone"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def figures() -> Iterator[dict[str, float]]:
+    """What is measured on the way; written down where `scripts/test-docker --write` asks for it."""
+    measured: dict[str, float] = {}
+    yield measured
+    if os.environ.get("PINCITE_TEST_WRITE"):
+        write(ROOT / "docs" / "measurements" / "docker.md", measured)
+
+
+@pytest.fixture(scope="session")
+def images(figures: dict[str, float]) -> dict[str, float]:
+    """Both images, built from this checkout."""
+    found = engine()
+    if found is None:
+        pytest.skip("no Docker engine answers here (docker version), so no image is built or run")
+    figures["build of Pincite alone, s"] = build(ALONE, "--target", "pincite")
+    figures["build of the house on top of it, s"] = build(HOUSE)
+    for name, tag in (("Pincite alone", ALONE), ("the house", HOUSE)):
+        figures[f"image of {name}, MB unpacked"] = int(docker("inspect", "-f", "{{.Size}}", tag)) / 1e6
+    return figures
+
+
+@pytest.fixture(scope="session")
+def house(images: dict[str, float]) -> Iterator[House]:
+    """The README's container, under a name and on ports of its own, ready."""
+    name = f"pincite-test-{uuid.uuid4().hex[:8]}"
+    words = [*quickstart((ROOT / "README.md").read_text("utf-8"))]
+    assert (words[0], words[-2], words[-1]) == ("docker", "pincite", "pincite"), "the command names container and image"
+    given = {"pincite:/data": f"{name}:/data", "7860:7860": "127.0.0.1::7860"}
+    given |= {"7861:7861": "127.0.0.1::7861", "8000:8000": "127.0.0.1::8000"}
+    command = [given.get(word, word) for word in words[1:-2]]
+    assert sum(word in given for word in words) == len(given), "the command publishes the ports and names the volume"
+    started = time.monotonic()
+    docker(*command, name, HOUSE)
+    try:
+        container = Container(name)
+        container.wait_until_ready()
+        images["from `docker run` until everything is ready, s"] = time.monotonic() - started
+        yield House(container, images, started)
+    finally:
+        removed("container", name)
+        removed("volume", name)
+
+
+@pytest.fixture(scope="session")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of documents that take a while to index."""
+    folder = tmp_path_factory.mktemp("notes")
+    for number in range(60):
+        paragraphs = (
+            f"Rule {number}.{part}: gauge {number * 100 + part} is read every {part + 2} days." for part in range(60)
+        )
+        (folder / f"note-{number:03}.md").write_text(f"# Note {number}\n\n" + "\n\n".join(paragraphs), "utf-8")
+    folder.chmod(0o755)
+    return folder
