@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
@@ -22,6 +22,7 @@ from pincite.errors import (
     UnknownKnowledgeBase,
     UnknownPage,
 )
+from pincite.incoming import SourceOptions
 
 MAX_TEXT = 100_000
 MAX_OCCURRENCES = 200
@@ -31,9 +32,19 @@ router = APIRouter(prefix="/api", tags=["documents"])
 
 
 class DocumentAddress(Incoming):
-    """Where a source is: a git repository, for now."""
+    """Where a source is, a git repository or, for the server's owner, a folder, and how it is read."""
 
     url: Text
+    include: list[Text] | None = Field(None, max_length=100)
+    exclude: list[Text] | None = Field(None, max_length=100)
+    remove_vanished: bool = False
+
+    @property
+    def options(self) -> SourceOptions:
+        """How it is read; None leaves a source that is known as it was."""
+        include = None if self.include is None else tuple(self.include)
+        exclude = None if self.exclude is None else tuple(self.exclude)
+        return SourceOptions(include, exclude, remove_vanished=self.remove_vanished)
 
 
 _ADD_BODY: dict[str, Any] = {
@@ -47,7 +58,7 @@ _ADD_BODY: dict[str, Any] = {
             }
         },
         "application/json": {
-            "schema": {"type": "object", "required": ["url"], "properties": {"url": {"type": "string"}}},
+            "schema": DocumentAddress.model_json_schema(),
             "example": {"url": "https://git.example.org/handbook.git"},
         },
     },
@@ -69,11 +80,16 @@ async def list_documents(kb: str, caller: Caller, workspace: ServedWorkspace) ->
 async def add_documents(
     kb: str, request: Request, caller: Caller, workspace: ServedWorkspace, response: Response
 ) -> Job:
-    """Add documents: files as multipart `files`, or a `url`; what became of each is told by the job."""
+    """Add documents: files as multipart `files`, or a `url`; what became of each is told by the job.
+
+    A source that was added before is synchronised: what is gone from it is removed, unless that were more than half and
+    `remove_vanished` is not set.
+    """
     knowledge_base = await workspace.knowledge_base(caller, kb)
     caller.require_write(knowledge_base.id)  # before a byte of the upload is read
     if request.headers.get("content-type", "").startswith("application/json"):
-        added = await workspace.add(caller, knowledge_base.id, [await _address(request)])
+        address = await _address(request)
+        added = await workspace.add(caller, knowledge_base.id, [address.url], options=address.options)
     else:
         settings = workspace.settings
         limits = UploadLimits(settings.max_upload_files, settings.max_file_bytes)
@@ -183,9 +199,9 @@ async def _document_in(workspace: ServedWorkspace, caller: Caller, kb: str, docu
     return record
 
 
-async def _address(request: Request) -> str:
+async def _address(request: Request) -> DocumentAddress:
     try:
-        return DocumentAddress.model_validate_json(await request.body()).url
+        return DocumentAddress.model_validate_json(await request.body())
     except ValidationError:
         raise InvalidRequest('Send {"url": "…"}, or the files as multipart/form-data.') from None
 

@@ -99,7 +99,7 @@ class DocumentResult(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     path: str = Field(examples=["handbook.pdf"])
-    status: Literal["indexed", "unchanged", "partial", "failed"]
+    status: Literal["indexed", "unchanged", "partial", "failed", "removed"]
     document_id: str | None
     pages: int | None = Field(examples=[24])
     passages: int | None = Field(examples=[61])
@@ -110,6 +110,7 @@ class DocumentResult(BaseModel):
 class Job(BaseModel):
     id: str
     knowledge_base_id: str
+    kind: Literal["add", "reindex", "repair"] = Field(description="`reindex` builds the index anew, `repair` mends it.")
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     done: int = Field(description="Documents dealt with.", examples=[3])
     total: int = Field(description="Documents found so far.", examples=[12])
@@ -117,11 +118,41 @@ class Job(BaseModel):
     results: list[DocumentResult]
     error: DocumentProblem | None = Field(description="Why the whole job failed, if it did.")
     created_at: datetime
+    started_at: datetime | None
     finished_at: datetime | None
+    stage: str = Field(
+        description="While it runs: listing, indexing, removing or tidying; empty while it waits.",
+        examples=["indexing"],
+    )
+    counts: dict[str, int] = Field(
+        description="Documents dealt with, by status.", examples=[{"indexed": 2, "unchanged": 1}]
+    )
+    rate: float | None = Field(description="Documents a second, over the last minute.", examples=[3.5])
+    seconds_left: float | None = Field(description="At that rate.", examples=[2.6])
 
     @staticmethod
     def of(job: records.Job) -> "Job":
         return Job.model_validate({name: getattr(job, name) for name in Job.model_fields})
+
+
+class Source(BaseModel):
+    """A folder or a repository that the knowledge base follows."""
+
+    id: str
+    location: str | None = Field(
+        description="A repository's address; a folder's path is told to the server's owner alone.",
+        examples=["https://git.example.org/handbook.git"],
+    )
+    include: list[str]
+    exclude: list[str]
+    revision: str = Field(description="The commit that was read last; empty for a folder.")
+    synced_at: datetime | None
+    error: DocumentProblem | None = Field(description="What kept the last synchronisation from its end.")
+
+    @staticmethod
+    def of(source: records.Source, *, location: str | None) -> "Source":
+        told = {name: getattr(source, name) for name in Source.model_fields} | {"location": location}
+        return Source.model_validate(told | {"include": list(source.include), "exclude": list(source.exclude)})
 
 
 class Filter(Incoming):
@@ -150,6 +181,11 @@ class CitedDocument(BaseModel):
     id: str
     title: str
     path: str
+    link: str | None = Field(
+        None,
+        description="Where it can be seen at its origin, as it was when it was read; absent where that is nowhere.",
+        examples=["https://github.com/example/handbook/blob/4f2a91c/leave.md"],
+    )
 
 
 class BoxOnPage(BaseModel):

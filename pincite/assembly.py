@@ -28,6 +28,7 @@ from pincite.parsing.worker import ParseLimits, ParserPool
 from pincite.reindexing import Reindexing
 from pincite.search import Reranking
 from pincite.settings import Settings
+from pincite.source_listing import SourceLister
 from pincite.store import Store
 
 VIEW_KEY_FILE = "view.key"
@@ -104,9 +105,9 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
     stack.push_async_callback(jobs.close)
     if lock is not None:
         await asyncio.to_thread(_clear_up, store, catalog)
-        await jobs.recover()
     signer = await asyncio.to_thread(ViewSigner.from_file, settings.data / VIEW_KEY_FILE, create=lock is not None)
     indexer = DocumentIndexer(catalog, store, pool)
+    lister = SourceLister(catalog, store, settings.max_file_bytes)
     return Parts(
         lock=lock,
         catalog=catalog,
@@ -118,7 +119,7 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
         generations=generations,
         jobs=jobs,
         indexer=indexer,
-        ingestion=Ingestion(catalog, store, indexer, settings.parser_workers),
+        ingestion=Ingestion(catalog, store, indexer, lister, settings.parser_workers),
         reindexing=Reindexing(catalog, embedders, generations, indexer),
         images=images,
         keyring=Keyring(settings, catalog, signer, lock.token if lock else None),
@@ -189,5 +190,11 @@ def _language_model(settings: Settings) -> LanguageModel | None:
 
 
 def _clear_up(store: Store, catalog: Catalog) -> None:
-    store.prepare()
+    store.prepare(kept=_received(catalog))
     store.sweep(*catalog.references())
+
+
+def _received(catalog: Catalog) -> set[str]:
+    """Return the names of the files that were sent and that a job still has to deal with."""
+    requests = [job.request or {} for job in catalog.unfinished_jobs()]
+    return {source["received"] for request in requests for source in request.get("sources", ()) if source["received"]}

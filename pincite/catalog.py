@@ -3,8 +3,8 @@
 import dataclasses
 import re
 import uuid
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, delete, event, func, inspect, or_, select, update
@@ -13,20 +13,24 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import StaticPool
 
+from pincite.catalog_jobs import JobCatalog
 from pincite.catalog_schema import (
     SCHEMA_VERSION,
     ApiKeyRow,
     Base,
+    BuiltDocumentRow,
     DocumentRow,
     JobResultRow,
     JobRow,
     KnowledgeBaseRow,
     MetaRow,
     PersonRow,
+    SourceRow,
 )
+from pincite.catalog_sources import SourceCatalog
 from pincite.errors import CatalogMismatch, InvalidSettings, NameTaken
 from pincite.people import Person
-from pincite.records import FINISHED, ApiKey, DocumentRecord, Job, KnowledgeBase
+from pincite.records import ApiKey, DocumentRecord, KnowledgeBase
 from pincite.settings import KnowledgeBaseSettings
 
 BUSY_TIMEOUT_S = 30
@@ -39,7 +43,7 @@ def new_id(kind: str) -> str:
     return f"{kind}_{uuid.uuid4().hex[:20]}"
 
 
-class Catalog:
+class Catalog(JobCatalog, SourceCatalog):
     """One open catalog, safe to use from several threads and, by the database's own locks, from several processes."""
 
     def __init__(self, url: str) -> None:
@@ -65,9 +69,13 @@ class Catalog:
         self._engine.dispose()
 
     def _check_schema(self) -> None:
-        # A table that a newer program knows is added to an older catalog; nothing that is there changes.
-        if not all(map(inspect(self._engine).has_table, (MetaRow.__tablename__, PersonRow.__tablename__))):
+        # Tables and columns that a newer program knows are added to an older catalog; nothing that is there changes.
+        missing = _missing_columns(self._engine)
+        if missing is None:
             Base.metadata.create_all(self._engine)
+        for statement in missing if missing is not None else _missing_columns(self._engine) or ():
+            with self._engine.begin() as connection:
+                connection.exec_driver_sql(statement)
         with self._sessions.begin() as session:
             version = session.get(MetaRow, "schema_version")
             if version is None:
@@ -115,6 +123,12 @@ class Catalog:
             found = session.execute(_KNOWLEDGE_BASES.where(wanted)).first()
             return _knowledge_base(*found) if found else None
 
+    def serving(self, identifier: str) -> KnowledgeBase | None:
+        """Return a knowledge base by its id, without counting its documents."""
+        with self._sessions() as session:
+            row = session.get(KnowledgeBaseRow, identifier)
+            return _knowledge_base(row, 0, 0) if row else None
+
     def update_settings(self, identifier: str, settings: KnowledgeBaseSettings) -> None:
         """Replace the settings of a knowledge base."""
         change = update(KnowledgeBaseRow).where(KnowledgeBaseRow.id == identifier)
@@ -128,6 +142,7 @@ class Catalog:
             session.execute(change.values(index_table=table))
             for record in records:
                 session.merge(_row(record))
+            session.execute(delete(BuiltDocumentRow).where(BuiltDocumentRow.generation == table))
 
     def delete_knowledge_base(self, identifier: str) -> None:
         """Delete a knowledge base, its documents and its jobs."""
@@ -136,6 +151,9 @@ class Catalog:
             session.execute(delete(JobResultRow).where(JobResultRow.job_id.in_(jobs)))
             session.execute(delete(JobRow).where(JobRow.knowledge_base_id == identifier))
             session.execute(delete(DocumentRow).where(DocumentRow.knowledge_base_id == identifier))
+            session.execute(delete(SourceRow).where(SourceRow.knowledge_base_id == identifier))
+            ours = BuiltDocumentRow.generation.startswith(f"{identifier}_", autoescape=True)
+            session.execute(delete(BuiltDocumentRow).where(ours))
             session.execute(delete(KnowledgeBaseRow).where(KnowledgeBaseRow.id == identifier))
 
     # Documents
@@ -152,10 +170,44 @@ class Catalog:
             row = session.get(DocumentRow, identifier)
             return _document(row) if row else None
 
+    def documents_by_id(self, identifiers: Collection[str]) -> dict[str, DocumentRecord]:
+        """Return those of the documents that there are, by id."""
+        query = select(DocumentRow).where(DocumentRow.id.in_(identifiers))
+        with self._sessions() as session:
+            return {row.id: _document(row) for row in session.scalars(query)}
+
     def put_document(self, record: DocumentRecord) -> None:
         """Write a document's record, replacing an earlier one."""
         with self._sessions.begin() as session:
             session.merge(_row(record))
+
+    def finish_document(
+        self, record: DocumentRecord, job_id: str, result: tuple[int, dict[str, Any]], generation: str = ""
+    ) -> None:
+        """Write a document's record and its result, with the result's ordinal, in one transaction.
+
+        With `generation`, the record is kept for the time when that table serves.
+        """
+        ordinal, shown = result
+        with self._sessions.begin() as session:
+            if generation:
+                kept = _written(record)
+                session.merge(BuiltDocumentRow(generation=generation, document_id=record.id, record=kept))
+            else:
+                session.merge(_row(record))
+            session.add(JobResultRow(job_id=job_id, ordinal=ordinal, result=shown))
+
+    def built_documents(self, generation: str) -> dict[str, DocumentRecord]:
+        """Return the records of the documents in a table that does not serve yet, by id."""
+        query = select(BuiltDocumentRow.record).where(BuiltDocumentRow.generation == generation)
+        with self._sessions() as session:
+            records = [_read(written) for written in session.scalars(query)]
+        return {record.id: record for record in records}
+
+    def forget_built(self, generation: str) -> None:
+        """Forget the documents of a table that will never serve."""
+        with self._sessions.begin() as session:
+            session.execute(delete(BuiltDocumentRow).where(BuiltDocumentRow.generation == generation))
 
     def delete_document(self, identifier: str) -> None:
         """Delete a document's record."""
@@ -163,18 +215,21 @@ class Catalog:
             session.execute(delete(DocumentRow).where(DocumentRow.id == identifier))
 
     def is_referenced(self, *, sha256: str = "", parsed: str = "") -> bool:
-        """Say whether any document but a failed one refers to an original or a stored parse."""
+        """Say whether any document refers to an original or a stored parse; a failed one to what was uploaded."""
         wanted = DocumentRow.sha256 == sha256 if sha256 else DocumentRow.parsed == parsed
-        query = select(DocumentRow.id).where(wanted, DocumentRow.status != "failed").limit(1)
+        query = select(DocumentRow.id).where(wanted, _KEEPS_ITS_FILE).limit(1)
         with self._sessions() as session:
             return session.execute(query).first() is not None
 
     def references(self) -> tuple[set[str], set[str]]:
-        """Return the SHA-256 of every original and the name of every stored parse that is_referenced."""
-        query = select(DocumentRow.sha256, DocumentRow.parsed).where(DocumentRow.status != "failed")
+        """Return the SHA-256 of every original and the name of every stored parse that is referred to."""
+        query = select(DocumentRow.sha256, DocumentRow.parsed).where(_KEEPS_ITS_FILE)
         with self._sessions() as session:
             pairs = session.execute(query).all()
-        return {sha256 for sha256, _ in pairs}, {parsed for _, parsed in pairs}
+            built = [_read(written) for written in session.scalars(select(BuiltDocumentRow.record))]
+        originals = {sha256 for sha256, _ in pairs} | {record.sha256 for record in built}
+        parses = {parsed for _, parsed in pairs} | {record.parsed for record in built}
+        return originals - {""}, parses - {""}
 
     # Keys
 
@@ -242,39 +297,7 @@ class Catalog:
             row = session.get(PersonRow, identifier)
             return (row.key_id, _person(row)) if row else None
 
-    # Jobs
-
-    def put_job(self, job: Job, new_results: Iterable[tuple[int, dict[str, Any]]] = ()) -> None:
-        """Write a job's state and append the results it gained, each with its ordinal."""
-        values = {column: getattr(job, column) for column in _JOB_COLUMNS}
-        with self._sessions.begin() as session:
-            session.merge(JobRow(**values))
-            session.flush()
-            session.add_all(JobResultRow(job_id=job.id, ordinal=n, result=result) for n, result in new_results)
-
-    def job(self, identifier: str) -> Job | None:
-        """Return one job with its results."""
-        with self._sessions() as session:
-            row = session.get(JobRow, identifier)
-            if row is None:
-                return None
-            ordered = (
-                select(JobResultRow.result).where(JobResultRow.job_id == identifier).order_by(JobResultRow.ordinal)
-            )
-            return _job(row, list(session.scalars(ordered)))
-
-    def fail_unfinished_jobs(self, error: dict[str, str]) -> None:
-        """Mark what a crash left queued or running as failed."""
-        values = {"state": "failed", "error": error, "finished_at": datetime.now(UTC)}
-        with self._sessions.begin() as session:
-            session.execute(update(JobRow).where(JobRow.state.not_in(FINISHED)).values(values))
-
-    def forget_jobs(self, older_than: timedelta) -> None:
-        """Delete finished jobs that ended longer ago than this."""
-        old = JobRow.finished_at < datetime.now(UTC) - older_than
-        with self._sessions.begin() as session:
-            session.execute(delete(JobResultRow).where(JobResultRow.job_id.in_(select(JobRow.id).where(old))))
-            session.execute(delete(JobRow).where(old))
+    # The database
 
     def ping(self) -> None:
         """Ask the database for a sign of life; raises what the database raises."""
@@ -282,7 +305,8 @@ class Catalog:
             session.execute(select(1))
 
 
-_JOB_COLUMNS = list(JobRow.__table__.columns.keys())
+# What was uploaded has no other place from which it could be read when a failed document is tried again.
+_KEEPS_ITS_FILE = or_(DocumentRow.status != "failed", DocumentRow.location.startswith("upload/"))
 
 _KNOWLEDGE_BASES = (
     select(KnowledgeBaseRow, func.count(DocumentRow.id), func.coalesce(func.sum(DocumentRow.passages), 0))
@@ -296,6 +320,21 @@ def _knowledge_base(row: KnowledgeBaseRow, documents: int, passages: int) -> Kno
     return KnowledgeBase(row.id, row.name, settings, documents, int(passages), row.created_at, row.index_table)
 
 
+def _missing_columns(engine: Engine) -> list[str] | None:
+    """Return what adds the columns that are missing, None where a whole table is."""
+    found = inspect(engine)
+    statements = []
+    for table in Base.metadata.sorted_tables:
+        if not found.has_table(table.name):
+            return None
+        known = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                kind = column.type.compile(engine.dialect)
+                statements.append(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}")
+    return statements
+
+
 def _row(record: DocumentRecord) -> DocumentRow:
     return DocumentRow(**(dataclasses.asdict(record) | {"warnings": list(record.warnings)}))
 
@@ -305,6 +344,15 @@ def _document(row: DocumentRow) -> DocumentRecord:
     return DocumentRecord(**(values | {"warnings": tuple(row.warnings)}))
 
 
+def _written(record: DocumentRecord) -> dict[str, Any]:
+    return dataclasses.asdict(record) | {"added_at": record.added_at.isoformat()}
+
+
+def _read(written: dict[str, Any]) -> DocumentRecord:
+    when = datetime.fromisoformat(written["added_at"])
+    return DocumentRecord(**(written | {"added_at": when, "warnings": tuple(written["warnings"])}))
+
+
 def _api_key(row: ApiKeyRow) -> ApiKey:
     known = None if row.knowledge_bases is None else frozenset(row.knowledge_bases)
     return ApiKey(row.id, row.name, frozenset(row.scopes), known, row.created_at)
@@ -312,10 +360,6 @@ def _api_key(row: ApiKeyRow) -> ApiKey:
 
 def _person(row: PersonRow) -> Person:
     return Person(row.subject, row.name, row.email, tuple(row.groups))
-
-
-def _job(row: JobRow, results: list[dict[str, Any]]) -> Job:
-    return Job(**{column: getattr(row, column) for column in _JOB_COLUMNS}, results=results)
 
 
 def _engine(url: str) -> Engine:

@@ -3,7 +3,18 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -66,6 +77,42 @@ class DocumentRow(Base):
     added_at: Mapped[datetime]
     parsed: Mapped[str] = mapped_column(String(160), index=True)
     recipe: Mapped[str] = mapped_column(Text)
+    # Columns that were added later are empty in the rows of before.
+    source_id: Mapped[str | None] = mapped_column(String(40))
+    fingerprint: Mapped[str | None] = mapped_column(String(120))
+    link: Mapped[str | None] = mapped_column(Text)
+    characters: Mapped[int | None] = mapped_column(BigInteger)
+    characters_in_passages: Mapped[int | None] = mapped_column(BigInteger)
+    tokens: Mapped[int | None] = mapped_column(BigInteger)
+    tokens_embedded: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class SourceRow(Base):
+    """A folder or a repository that documents come from again and again."""
+
+    __tablename__ = "sources"
+    __table_args__ = (UniqueConstraint("knowledge_base_id", "location"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    knowledge_base_id: Mapped[str] = mapped_column(ForeignKey("knowledge_bases.id", ondelete="CASCADE"))
+    location: Mapped[str] = mapped_column(Text)
+    include: Mapped[list[Any]]
+    exclude: Mapped[list[Any]]
+    watched: Mapped[bool] = mapped_column(Boolean)
+    private_hosts: Mapped[bool] = mapped_column(Boolean)
+    revision: Mapped[str] = mapped_column(String(120))
+    synced_at: Mapped[datetime | None]
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class BuiltDocumentRow(Base):
+    """A document as it is in a table that is being built and does not serve yet."""
+
+    __tablename__ = "built_documents"
+
+    generation: Mapped[str] = mapped_column(String(120), primary_key=True)
+    document_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    record: Mapped[dict[str, Any]]
 
 
 class ApiKeyRow(Base):
@@ -106,6 +153,10 @@ class JobRow(Base):
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # Columns that were added later are empty in the rows of before.
+    request: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    priority: Mapped[int | None] = mapped_column(Integer)
+    started_at: Mapped[datetime | None]
 
 
 class JobResultRow(Base):

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from embedding_backend import BackendFailure, Embedder, EmbeddingModel
 from pincite.catalog import Catalog
@@ -14,11 +14,12 @@ from pincite.chunking import chunk
 from pincite.document import Document
 from pincite.document_codec import encode, open_stored
 from pincite.errors import BackendError, CorruptDocument, UnknownDocument
+from pincite.incoming import Content
 from pincite.index import Index
-from pincite.jobs import JobReport
+from pincite.job_report import JobReport
 from pincite.parsing.worker import ParserPool
 from pincite.passage import DocumentReference
-from pincite.records import DocumentRecord, DocumentStatus
+from pincite.records import DocumentRecord, DocumentStatus, result_of
 from pincite.settings import KnowledgeBaseSettings
 from pincite.store import Store, parsed_name
 
@@ -67,22 +68,24 @@ class DocumentKey:
         return PurePosixPath(self.path).name
 
 
-class Content(NamedTuple):
-    """A file's SHA-256 and its size in bytes."""
-
-    sha256: str
-    size: int
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where passages go and how they are made; with `serving` each record goes to the catalog as soon as it is true."""
+    """Where passages go and how they are made; `generation` is the index's table where it does not serve yet."""
 
     index: Index
     embedder: Embedder
     settings: KnowledgeBaseSettings
     report: JobReport
-    serving: bool = True
+    generation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a document's content comes from: its source, what tells that it is unchanged, where it can be seen."""
+
+    source_id: str | None = None
+    fingerprint: str | None = None
+    link: str | None = None
 
 
 class DocumentIndexer:
@@ -114,8 +117,19 @@ class DocumentIndexer:
         await asyncio.to_thread(lambda: self._store.put_parsed(name, encode(document)))
         return document
 
-    async def index(self, key: DocumentKey, content: Content, document: Document, target: Target) -> DocumentRecord:
-        """Index a document in place of its older version and return its record.
+    async def index(
+        self,
+        key: DocumentKey,
+        content: Content,
+        document: Document,
+        target: Target,
+        *,
+        origin: Origin | None = None,
+        known: DocumentRecord | None = None,
+    ) -> DocumentRecord:
+        """Index a document in place of its older version, and finish it: its record and its result are one.
+
+        `known` is the record of the same content, whose date, origin and error the new one keeps.
 
         Raises:
             UnknownDocument: someone removed it meanwhile.
@@ -132,30 +146,36 @@ class DocumentIndexer:
             )
         except BackendFailure as failure:
             raise BackendError(str(failure)) from failure
-        record = _record(key, content, document)
+        record = _record(key, content, document, origin or Origin())
+        if known is not None:
+            origin = Origin(known.source_id, known.fingerprint, known.link)
+            record = replace(record, added_at=known.added_at, error=known.error, **asdict(origin))
         record = replace(record, passages=len(chunks), recipe=recipe(target.settings, target.embedder.model))
-        if target.serving:
+        if not target.generation:
             await asyncio.to_thread(self._announce, record)
-        if chunks:
-            reference = DocumentReference(key.document_id, document.title, key.path)
-            counter = _PassageCounter(target.report)
-            await target.index.replace_document(reference, document, chunks, target.embedder, counter)
-        else:
-            await target.index.remove_document(key.document_id)
+        reference = DocumentReference(key.document_id, document.title, key.path, record.link or "")
+        counter = _PassageCounter(target.report)
+        account = await target.index.replace_document(reference, document, chunks, target.embedder, counter)
+        record = replace(record, **asdict(account))
         async with self._deciding:
             removed = self._removals[key.document_id] != removals
-            if target.serving and not removed:
-                await asyncio.to_thread(self._catalog.put_document, record)
+            if not removed:
+                await target.report.finish(record, target.generation)
         if removed:
             await target.index.remove_document(key.document_id)
             raise UnknownDocument(f"{key.file_name} was removed while it was being indexed; add it again to have it.")
         return record
 
-    async def remove(self, record: DocumentRecord, index: Index) -> None:
-        """Remove a document from catalog, index and store, also when it is just being indexed."""
+    async def remove(self, record: DocumentRecord, index: Index, report: JobReport | None = None) -> None:
+        """Remove a document from catalog, index and store, also when it is just being indexed.
+
+        With `report`, it is that job's result.
+        """
         async with self._deciding:
             self._removals[record.id] += 1
             await asyncio.to_thread(self._catalog.delete_document, record.id)
+            if report is not None:
+                await report.add_result(result_of(record) | {"status": "removed", "error": None, "warnings": []})
         await index.remove_document(record.id)
         await asyncio.to_thread(self.forget_files, record.sha256, record.parsed)
 
@@ -216,7 +236,7 @@ class _PassageCounter:
         self._counted = embedded
 
 
-def _record(key: DocumentKey, content: Content, document: Document) -> DocumentRecord:
+def _record(key: DocumentKey, content: Content, document: Document, origin: Origin) -> DocumentRecord:
     failed = {warning.page for warning in document.warnings if warning.code == PAGE_FAILED}
     empty = [p for p in document.pages if p.number not in failed and not document.text[p.start : p.end].strip()]
     lost = any(warning.code in INCOMPLETE for warning in document.warnings)
@@ -239,6 +259,7 @@ def _record(key: DocumentKey, content: Content, document: Document) -> DocumentR
         error=None,
         added_at=datetime.now(UTC),
         parsed=parsed_name(content.sha256, key.file_name, PARSER_VERSION),
+        **asdict(origin),
     )
 
 

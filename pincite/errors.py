@@ -8,6 +8,7 @@ PinciteError                      what failed, where, and what to do next
 │   ├── InvalidSettings
 │   ├── NameTaken                 a knowledge base of this name exists
 │   └── InvalidSource             a path or URL that cannot be read as a source
+│       └── SourceVanished        more than half of its documents are gone, and none was removed
 ├── AccessError
 │   ├── NotAuthenticated          no key, or a key nobody issued
 │   └── NotPermitted              a key without the right
@@ -15,7 +16,8 @@ PinciteError                      what failed, where, and what to do next
 │   ├── UnknownKnowledgeBase
 │   ├── UnknownDocument
 │   ├── UnknownPage
-│   └── UnknownJob
+│   ├── UnknownJob
+│   └── UnknownSource
 ├── DocumentError                 one document could not be read; the rest of its batch goes on
 │   ├── EmptyDocument             no bytes, or no page
 │   ├── EncryptedDocument
@@ -77,6 +79,10 @@ class InvalidSource(InvalidRequest):
     code = "invalid_source"
 
 
+class SourceVanished(InvalidSource):
+    code = "source_vanished"
+
+
 class AccessError(PinciteError):
     code = "access_denied"
 
@@ -107,6 +113,10 @@ class UnknownPage(NotFound):
 
 class UnknownJob(NotFound):
     code = "unknown_job"
+
+
+class UnknownSource(NotFound):
+    code = "unknown_source"
 
 
 class DocumentError(PinciteError):

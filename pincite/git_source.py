@@ -14,14 +14,16 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pincite.errors import InvalidSource
-from pincite.sources import SourceFile, skipped, text_name, too_large
+from pincite.sources import Sink, SourceFile, skipped, text_name, too_large
 
 CLONE_TIMEOUT_S = 900.0
 READ_TIMEOUT_S = 60.0
 MAX_CLONE_BYTES = 4 * 1024**3
+COPY_BYTES = 1024 * 1024
+HEAD = "refs/pincite/head"
 
 _SCP = re.compile(r"(?P<user>[A-Za-z0-9_][\w.-]*)@(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>[^-].*)", re.ASCII)
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -30,6 +32,15 @@ _SAFE_CONFIG = (
     "submodule.recurse=false", "fetch.recurseSubmodules=false", "gc.auto=0",
     "maintenance.auto=false", "credential.interactive=false",
 )  # fmt: skip
+# How the hosts with a name part such as these show a file of a commit.
+_WEB_PATHS = (
+    ("github", "blob"),
+    ("gitlab", "-/blob"),
+    ("bitbucket", "src"),
+    ("codeberg", "src/commit"),
+    ("gitea", "src/commit"),
+    ("forgejo", "src/commit"),
+)
 # What git says, in the C locale, and what it means to a reader.
 _CAUSES = (
     ("could not resolve host", "its host is unknown; check the address"),
@@ -40,28 +51,32 @@ _CAUSES = (
     ("not found", "there is no such repository"),
     ("does not appear to be a git repository", "there is no such repository"),
     ("does not exist", "there is no such repository"),
+    ("couldn't find remote ref head", "it has no commit; push one"),
     ("redirect", "it redirects elsewhere; give the final URL"),
     ("file size limit", "it is too large to clone"),
     ("file too large", "it is too large to clone"),
 )
 
 
-def clone(url: str, *, private_hosts: bool = False, cache: Path | None = None) -> "Repository":
-    """Clone the newest commit of `url`'s default branch into a temporary folder, and return it.
+def clone(url: str, *, private_hosts: bool = False, folder: Path | None = None) -> "Repository":
+    """Fetch the newest commit of `url`'s default branch into a bare repository, and return it.
 
-    Allowed are `https://…`, `ssh://…` and `user@host:path`. Refused with InvalidSource: other schemes (local paths
-    included), passwords in the URL, options in disguise, hosts on this machine, and in private networks unless
-    `private_hosts`. The folder goes when the repository is no longer referred to. `cache` is where to put it.
+    With `folder` the repository stays there, and the next time only what is new is fetched; without, it is a temporary
+    one that goes when nothing refers to it any more. Allowed are `https://…`, `ssh://…` and `user@host:path`. Refused
+    with InvalidSource: other schemes (local paths included), passwords in the URL, options in disguise, hosts on this
+    machine, and in private networks unless `private_hosts`.
     """
     address, pinned = check_url(url, private_hosts=private_hosts)
-    folder = Path(tempfile.mkdtemp(prefix="pincite-git-", dir=cache))
+    kept = folder or Path(tempfile.mkdtemp(prefix="pincite-git-"))
     try:
-        _clone_into(folder, address, ("https", "ssh"), pinned)
+        _clone_into(kept, address, ("https", "ssh"), pinned)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is None:
+            shutil.rmtree(kept, ignore_errors=True)
         raise
-    repository = Repository(folder, address)
-    weakref.finalize(repository, shutil.rmtree, folder, ignore_errors=True)
+    repository = Repository(kept, address)
+    if folder is None:
+        weakref.finalize(repository, shutil.rmtree, kept, ignore_errors=True)
     return repository
 
 
@@ -123,13 +138,26 @@ def _may_ask(address: ipaddress.IPv4Address | ipaddress.IPv6Address, private_hos
 
 
 def _clone_into(folder: Path, address: str, protocols: tuple[str, ...], pinned: str | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for lock in folder.rglob("*.lock"):
+        lock.unlink()  # of a fetch that was killed: one process writes here, one job at a time
+    if not _is_repository(folder):
+        _run_git([*_git(), "init", "--bare", "--quiet", "--template=", str(folder)])
+        _run_git([*_git(), "--git-dir", str(folder), "symbolic-ref", "HEAD", HEAD])
     allowed = [f"protocol.{p}.allow=always" for p in protocols]
     # The address that was checked is the one that is asked, and no redirect leads elsewhere.
     pin = [f"http.curloptResolve={pinned}", "http.followRedirects=false"] if pinned else ["http.followRedirects=false"]
-    command = [
-        *_git(*allowed, *pin), "clone", "--bare", "--depth", "1", "--single-branch", "--no-tags", "--template=",
-        "--no-recurse-submodules", "--quiet", "--", address, str(folder),
-    ]  # fmt: skip
+    _run_git([
+        *_git(*allowed, *pin), "--git-dir", str(folder), "fetch", "--depth", "1", "--no-tags", "--no-write-fetch-head",
+        "--no-recurse-submodules", "--quiet", "--", address, f"+HEAD:{HEAD}",
+    ])  # fmt: skip
+
+
+def _is_repository(folder: Path) -> bool:
+    return (folder / "HEAD").is_file() and (folder / "objects").is_dir()
+
+
+def _run_git(command: list[str]) -> None:
     try:
         process = subprocess.Popen(
             command, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -163,23 +191,22 @@ def _limit_file_size(pid: int) -> None:
 
 
 class Repository:
-    """A bare repository on disk, read at its HEAD."""
+    """A bare repository on disk, read at its HEAD, which is `commit` once its files are listed."""
 
     def __init__(self, folder: Path, source: str) -> None:
         self._folder = folder
         self._source = source
         self._batch: subprocess.Popen[bytes] | None = None
+        self.commit = ""
         self._lock = threading.Lock()
         self._finalizer: weakref.finalize[..., Repository] | None = None
 
     def files(self, max_bytes: int) -> Iterator[SourceFile]:
         """Yield the files of HEAD, hidden ones left out; links and submodules with an error. Raises InvalidSource."""
-        command = [*_git(), "--git-dir", str(self._folder), "ls-tree", "-r", "-z", "-l", "--full-tree", "HEAD"]
-        done = subprocess.run(command, env=_environment(), capture_output=True, check=False, timeout=READ_TIMEOUT_S)
-        if done.returncode:
-            raise InvalidSource("the repository has no commit that this user may read; push one, or check its owner")
+        self.commit = self._asked("rev-parse", "--verify", "HEAD^{commit}").decode().strip()
+        listed = self._asked("ls-tree", "-r", "-z", "-l", "--full-tree", self.commit)
         entries = []
-        for record in filter(None, done.stdout.split(b"\x00")):
+        for record in filter(None, listed.split(b"\x00")):
             head, _, raw = record.partition(b"\t")
             mode, kind, object_id, size = head.split()
             count = int(size) if size.isdigit() else 0
@@ -187,6 +214,13 @@ class Repository:
         for entry in sorted(entries):
             if not any(part.startswith(".") for part in entry.path.split("/")):
                 yield self._file(entry, max_bytes)
+
+    def _asked(self, *arguments: str) -> bytes:
+        command = [*_git(), "--git-dir", str(self._folder), *arguments]
+        done = subprocess.run(command, env=_environment(), capture_output=True, check=False, timeout=READ_TIMEOUT_S)
+        if done.returncode:
+            raise InvalidSource("the repository has no commit that this user may read; push one, or check its owner")
+        return done.stdout
 
     def _file(self, entry: "_TreeEntry", max_bytes: int) -> SourceFile:
         path = entry.path
@@ -196,23 +230,44 @@ class Repository:
             return skipped(path, self._source, InvalidSource(f"{path}: a submodule; add its repository as a source"))
         if entry.size > max_bytes:
             return skipped(path, self._source, too_large(path, entry.size, max_bytes), entry.size)
-        return SourceFile(path, self._source, partial(self._read, entry.object_id, path), entry.size)
+        copy = partial(self._copy, entry.object_id, path)
+        link = web_link(self._source, self.commit, path)
+        return SourceFile(path, self._source, copy, entry.size, fingerprint=f"blob {entry.object_id}", link=link)
 
-    def _read(self, object_id: str, path: str) -> bytes:
+    def _copy(self, object_id: str, path: str, target: Sink) -> None:
         with self._lock:
-            batch = self._started()
-            assert batch.stdin is not None
-            assert batch.stdout is not None
-            batch.stdin.write(object_id.encode() + b"\n")
-            batch.stdin.flush()
-            head = batch.stdout.readline().split()
-            if len(head) != 3 or head[1] != b"blob":
-                raise InvalidSource(f"{path}: the object is missing from the repository; clone it again")
-            data = batch.stdout.read(int(head[2]))
+            try:
+                self._copy_object(self._started(), object_id, path, target)
+            except OSError:
+                self._end_batch()  # it may stand in the middle of an object
+                raise
+
+    def _copy_object(self, batch: "subprocess.Popen[bytes]", object_id: str, path: str, target: Sink) -> None:
+        assert batch.stdin is not None
+        assert batch.stdout is not None
+        batch.stdin.write(object_id.encode() + b"\n")
+        batch.stdin.flush()
+        head = batch.stdout.readline().split()
+        if len(head) != 3 or head[1] != b"blob":
+            raise InvalidSource(f"{path}: the object is missing from the repository; clone it again")
+        left = int(head[2])
+        data = batch.stdout.read(min(left, COPY_BYTES))
+        if data.startswith(_LFS_POINTER) and left < 1024:
             batch.stdout.read(1)
-        if data.startswith(_LFS_POINTER) and len(data) < 1024:
             raise InvalidSource(f"{path}: the content is kept in Git LFS; fetch it, and add the folder instead")
-        return data
+        while data:
+            target.write(data)
+            left -= len(data)
+            data = batch.stdout.read(min(left, COPY_BYTES))
+        if left:
+            self._end_batch()
+            raise InvalidSource(f"{path}: the repository broke off in the middle of it; add the source again")
+        batch.stdout.read(1)
+
+    def _end_batch(self) -> None:
+        if self._finalizer is not None:
+            self._finalizer()
+        self._batch = None
 
     def _started(self) -> "subprocess.Popen[bytes]":
         if self._batch is None:
@@ -222,6 +277,17 @@ class Repository:
             )
             self._finalizer = weakref.finalize(self, _end, self._batch)
         return self._batch
+
+
+def web_link(source: str, commit: str, path: str) -> str:
+    """Return where a file can be seen as it was in a commit; for a host that shows no files, what names it there."""
+    scp = _SCP.fullmatch(source)
+    parts = urlsplit(f"ssh://{scp['host']}/{scp['path']}" if scp else source)
+    host, project = parts.hostname or "", parts.path.strip("/").removesuffix(".git")
+    inside = next((form for name, form in _WEB_PATHS if name in host.split(".")), None)
+    if inside is None:
+        return f"{source}@{commit}:{path}" if host else f"{commit}:{path}"
+    return f"https://{host}/{project}/{inside}/{commit}/{quote(path)}"
 
 
 class _TreeEntry(NamedTuple):

@@ -1,161 +1,245 @@
-"""Documents in: every file of the sources through the pipeline, each with a result of its own."""
+"""Documents in: every file of a job through the pipeline, each with a result of its own."""
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import (
-    PARSER_VERSION,
-    TIDY_EVERY,
-    Content,
-    DocumentIndexer,
-    DocumentKey,
-    Target,
-    recipe,
-)
-from pincite.errors import InvalidSource, PinciteError, UnknownDocument
-from pincite.records import SERVED, DocumentRecord, KnowledgeBase, result_of
-from pincite.sources import SourceFile, expand, is_git_url, text_name
-from pincite.store import Store, parsed_name, sha256_of_file
+from pincite.document_indexing import PARSER_VERSION, TIDY_EVERY, DocumentIndexer, DocumentKey, Target, recipe
+from pincite.errors import InvalidSource, PinciteError, SourceVanished, UnknownDocument
+from pincite.incoming import Content
+from pincite.job_report import JobReport
+from pincite.jobs import Running
+from pincite.records import SERVED, DocumentRecord, Job, result_of
+from pincite.source_listing import Plan, SourceLister, Synced, Task
+from pincite.store import Store, parsed_name
 
 # While one document is being written to the index, the next is embedded.
 INDEXED_AT_ONCE = 2
 # Files in hand beyond those that the parser processes work on, so that neither side waits for the other.
 FILES_AHEAD = 2
-MAX_PATH_LENGTH = 500
+# Files that are compared with the catalog at once.
+COMPARED_AT_ONCE = 200
 INTERNAL_ERROR = {"code": "internal_error", "message": "The document failed inside the server; its log has the reason."}
 STOPPED = {"code": "interrupted", "message": "Indexing was stopped before it was finished; add the document again."}
 UNREADABLE = "The file could not be read; check that it still exists and may be read."
 
 log = logging.getLogger(__name__)
 
+OpenTarget = Callable[[], AbstractAsyncContextManager[Target]]
+
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """A received file: `name` as its sender calls it, `path` a temporary file that will be moved into the store."""
+    """A received file: `name` as its sender calls it, `path` its place in the folder of incoming files."""
 
     name: str
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLimits:
-    """What a source may be: `private_hosts` allows repositories in private networks."""
+@dataclass(slots=True)
+class _Batch:
+    """What the files of one job share; `written` counts the documents that went into the index."""
 
-    max_file_bytes: int
-    private_hosts: bool
+    running: Running
+    open_target: OpenTarget
+    tasks: Iterable[Task]
+    indexing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INDEXED_AT_ONCE))
+    comparing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    changed: deque[Task] = field(default_factory=deque)
+    written: int = 0
+
+    @property
+    def report(self) -> JobReport:
+        return self.running.report
 
 
 class Ingestion:
     """Runs the files of a batch through the pipeline: a few parsed, one embedded and one written at the same time."""
 
-    def __init__(self, catalog: Catalog, store: Store, indexer: DocumentIndexer, parser_workers: int) -> None:
+    def __init__(
+        self, catalog: Catalog, store: Store, indexer: DocumentIndexer, lister: SourceLister, parser_workers: int
+    ) -> None:
         self._catalog = catalog
         self._store = store
         self._indexer = indexer
+        self._lister = lister
         self._files_at_once = parser_workers + FILES_AHEAD
 
-    async def add(
-        self, kb: KnowledgeBase, target: Target, sources: Sequence[str | UploadedFile], limits: SourceLimits
-    ) -> None:
-        """Index every file of the sources; what cannot be read becomes a failed result and the rest goes on."""
-        report = target.report
-        files: dict[str, _File] = {}
-        for source in sources:
-            try:
-                for file in await asyncio.to_thread(_files_of, kb.id, source, limits):
-                    files[file.key.document_id] = file
-            except PinciteError as error:
-                await report.add_result(_failure(_display_name(source), None, _shape(error)))
-        report.expect(len(report.job.results) + len(files))
-        waiting = iter(files.values())
-        batch = _Batch(target, asyncio.Semaphore(INDEXED_AT_ONCE))
+    async def add(self, job: Job, running: Running, open_target: OpenTarget) -> None:
+        """Index every file of the job's sources; what cannot be read becomes a failed result and the rest goes on.
 
+        Begun again after a crash, it goes on with what has no result yet.
+
+        Raises:
+            SourceVanished: more than half of a source is no longer there, and nothing of it was removed.
+        """
+        report = running.report
+        report.enter_stage("listing")
+        plan = await asyncio.to_thread(self._lister.plan, job)
+        for name, error in plan.failures:
+            await report.add_result(failure(name, None, _shape(error)))
+        todo = [task for document_id, task in plan.tasks.items() if document_id not in report.settled]
+        report.expect(report.job.done + len(todo))
+        for synced in plan.synced:  # known from now on, so that what a crash leaves belongs to it
+            await asyncio.to_thread(self._catalog.put_source, synced.source)
+        report.enter_stage("indexing")
+        await self._index(_Batch(running, open_target, iter(todo)), min(self._files_at_once, len(todo)))
+        report.enter_stage("removing")
+        stopped = await self._remove_vanished(job, plan, running, open_target)
+        if stopped:
+            raise SourceVanished(" ".join(stopped))
+
+    async def _index(self, batch: _Batch, at_once: int) -> None:
         async def worker() -> None:
-            for file in waiting:
-                await report.add_result(await self._add_file(file, batch))
+            while (task := await self._next(batch)) is not None:
+                try:
+                    async with batch.running.turn(), batch.open_target() as target:
+                        if (result := await self._add_file(task, batch, target)) is not None:
+                            await batch.report.add_result(result)
+                    # Until its result is written down, a file that was sent is all there is of it.
+                    await batch.report.flush()
+                finally:
+                    if not batch.report.suspended:
+                        task.file.discard()
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._files_at_once, len(files))):
-                group.create_task(worker())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(at_once):
+                    group.create_task(worker())
+        except BaseExceptionGroup as failed:
+            told, others = failed.split(PinciteError)
+            if others is None and told is not None:
+                raise told.exceptions[0] from None
+            raise
 
-    async def _add_file(self, file: "_File", batch: "_Batch") -> dict[str, Any]:
-        """Bring one file in and return its result."""
-        known = await asyncio.to_thread(self._catalog.document, file.key.document_id)
+    async def _next(self, batch: _Batch) -> Task | None:
+        """Return the next file that has changed; those that have not are dealt with on the way, many at a time."""
+        async with batch.comparing:
+            while not batch.changed:
+                tasks = [task for _, task in zip(range(COMPARED_AT_ONCE), batch.tasks, strict=False)]
+                if not tasks:
+                    return None
+                async with batch.open_target() as target:
+                    wanted = recipe(target.settings, target.embedder.model)
+                unchanged, changed = await asyncio.to_thread(self._compare, tasks, wanted)
+                batch.changed.extend(changed)
+                if unchanged:
+                    await batch.report.add_result(*unchanged)
+            return batch.changed.popleft()
+
+    def _compare(self, tasks: list[Task], wanted: str) -> tuple[list[dict[str, Any]], list[Task]]:
+        """Return the results of the files that have not changed since they were read, and the other files."""
+        known = self._catalog.documents_by_id([t.key.document_id for t in tasks if t.file.fingerprint])
+        unchanged, changed = [], []
+        moved = {}
+        for task in tasks:
+            record = known.get(task.key.document_id)
+            same = record is not None and record.fingerprint == task.file.fingerprint
+            if record is None or not same or record.status not in SERVED or record.recipe != wanted:
+                changed.append(task)
+                continue
+            if record.source_id != (task.source_id or record.source_id) or record.error is not None:
+                moved[record.id] = {"source_id": task.source_id or record.source_id, "error": None}
+            unchanged.append(_unchanged(record))
+        if moved:
+            self._catalog.put_origins(moved)
+        return unchanged, changed
+
+    async def _add_file(self, task: Task, batch: _Batch, target: Target) -> dict[str, Any] | None:
+        """Bring one file in; return its result where that is not written down with its record."""
+        key = task.key
+        known = await asyncio.to_thread(self._catalog.document, key.document_id)
         content = None
         try:
-            content = await asyncio.to_thread(file.read)
-            if known and self._is_current(known, content, batch):
-                return await self._unchanged(known)
-            record = await self._replace(file, content, batch)
+            content = await asyncio.to_thread(task.file.read, self._store)
+            if known and _is_current(known, content, target):
+                await asyncio.to_thread(self._note_origin, known, task)
+                return _unchanged(known)
+            await self._replace(task, content, batch, target)
         except UnknownDocument as error:  # removed while it was being indexed: leave no trace of it
-            await asyncio.to_thread(self._forget_files, file.key, content)
-            return _failure(file.key.path, file.key.document_id, _shape(error))
+            await asyncio.to_thread(self._forget_files, key, content)
+            return failure(key.path, key.document_id, _shape(error))
         except PinciteError as error:
             cause = _shape(error)
         except asyncio.CancelledError:
-            await self._stopped(known, file.key, content, batch)
+            if not batch.report.suspended:
+                await self._stopped(known, task, content, target)
             raise
         except OSError:
             cause = {"code": InvalidSource.code, "message": UNREADABLE}
         except Exception:
             # The file is named by its id: its path may tell what is in it.
-            log.exception("document %s failed", file.key.document_id)
+            log.exception("document %s failed", key.document_id)
             cause = INTERNAL_ERROR
         else:
             if known is not None:
                 await asyncio.to_thread(self._indexer.forget_files, known.sha256, known.parsed)
-            return result_of(record)
-        finally:
-            await asyncio.to_thread(file.discard)
-        return await asyncio.to_thread(self._note_failure, file.key, content, cause)
+            return None
+        return await asyncio.to_thread(self._note_failure, task, content, cause)
 
-    async def _replace(self, file: "_File", content: Content, batch: "_Batch") -> DocumentRecord:
-        with self._store.hold(content.sha256, parsed_name(content.sha256, file.key.file_name, PARSER_VERSION)):
-            await asyncio.to_thread(file.keep, self._store)
-            document = await self._indexer.parse(file.key, content.sha256)
+    async def _replace(self, task: Task, content: Content, batch: _Batch, target: Target) -> None:
+        with self._store.hold(content.sha256, parsed_name(content.sha256, task.key.file_name, PARSER_VERSION)):
+            await asyncio.to_thread(task.file.keep, self._store)
+            document = await self._indexer.parse(task.key, content.sha256)
             async with batch.indexing:
-                record = await self._indexer.index(file.key, content, document, batch.target)
+                await self._indexer.index(task.key, content, document, target, origin=task.origin)
             batch.written += 1
             if batch.written % TIDY_EVERY == 0:
-                await batch.target.index.maintain()
-            return record
+                await target.index.maintain()
 
-    def _is_current(self, known: DocumentRecord, content: Content, batch: "_Batch") -> bool:
-        wanted = recipe(batch.target.settings, batch.target.embedder.model)
-        return known.status in SERVED and known.sha256 == content.sha256 and known.recipe == wanted
+    def _note_origin(self, known: DocumentRecord, task: Task) -> None:
+        """Remember what tells the next time, without reading it, that a file has not changed."""
+        origin = replace(task.origin, source_id=task.source_id or known.source_id, link=known.link or task.origin.link)
+        self._catalog.put_origins({known.id: asdict(origin) | {"error": None}})
 
-    async def _unchanged(self, known: DocumentRecord) -> dict[str, Any]:
-        if known.error is not None:  # a broken version was tried since, and now the one that is served is back
-            known = replace(known, error=None)
-            await asyncio.to_thread(self._catalog.put_document, known)
-        return result_of(known) | {"status": "unchanged"}
+    async def _remove_vanished(self, job: Job, plan: Plan, running: Running, open_target: OpenTarget) -> list[str]:
+        """Remove the documents whose files are gone; return why nothing was removed, a sentence a source."""
+        stopped = []
+        for synced in plan.synced:
+            vanished = await asyncio.to_thread(synced.vanished, plan.tasks)
+            error = None
+            if len(vanished) * 2 > len(synced.before) and not (job.request or {}).get("remove_vanished"):
+                error = _too_many(synced, vanished)
+                stopped.append(error["message"])
+            else:
+                running.report.expect(running.report.job.total + len(vanished))
+                for document_id in vanished:
+                    async with running.turn(), open_target() as target:
+                        await self._remove(document_id, target)
+            done = replace(synced.source, synced_at=datetime.now(UTC), error=error)
+            await asyncio.to_thread(self._catalog.put_source, done)
+        return stopped
 
-    async def _stopped(
-        self, known: DocumentRecord | None, key: DocumentKey, content: Content | None, batch: "_Batch"
-    ) -> None:
+    async def _remove(self, document_id: str, target: Target) -> None:
+        record = await asyncio.to_thread(self._catalog.document, document_id)
+        if record is not None:
+            await self._indexer.remove(record, target.index, target.report)
+
+    async def _stopped(self, known: DocumentRecord | None, task: Task, content: Content | None, target: Target) -> None:
         """Leave a document whose job was cancelled as failed, or as it was before, and nothing of it half-indexed."""
         if known is None or known.status not in SERVED:
-            await batch.target.index.remove_document(key.document_id)
+            await target.index.remove_document(task.key.document_id)
         if content is not None:
-            await asyncio.to_thread(self._note_failure, key, content, STOPPED)
+            await asyncio.to_thread(self._note_failure, task, content, STOPPED)
 
-    def _note_failure(self, key: DocumentKey, content: Content | None, error: dict[str, str]) -> dict[str, Any]:
+    def _note_failure(self, task: Task, content: Content | None, error: dict[str, str]) -> dict[str, Any]:
         """Record a failure and return its result; an older version that is served stays."""
+        key = task.key
         known = self._catalog.document(key.document_id)
         if known is not None and known.status in SERVED:
             record = replace(known, error=error)
         else:
-            record = _failed_record(key, content or Content("", 0), error)
+            record = _failed_record(key, content or Content("", 0), error, task.source_id)
         self._catalog.put_document(record)
         self._forget_files(key, content)
-        return _failure(key.path, record.id, error)
+        return failure(key.path, record.id, error)
 
     def _forget_files(self, key: DocumentKey, content: Content | None) -> None:
         if content is not None:
@@ -163,107 +247,29 @@ class Ingestion:
             self._indexer.forget_files(content.sha256, parsed)
 
 
-@dataclass(slots=True)
-class _Batch:
-    """What the files of one job share; `written` counts the documents that went into the index."""
-
-    target: Target
-    indexing: asyncio.Semaphore
-    written: int = 0
+def _is_current(known: DocumentRecord, content: Content, target: Target) -> bool:
+    wanted = recipe(target.settings, target.embedder.model)
+    return known.status in SERVED and known.sha256 == content.sha256 and known.recipe == wanted
 
 
-class _File(Protocol):
-    """One file of a batch, wherever it comes from. Every call blocks."""
-
-    @property
-    def key(self) -> DocumentKey: ...
-
-    def read(self) -> Content:
-        """Return what identifies the file's content."""
-
-    def keep(self, store: Store) -> None:
-        """Put the file into the store as an original."""
-
-    def discard(self) -> None:
-        """Let go of what was read or received."""
+def _unchanged(known: DocumentRecord) -> dict[str, Any]:
+    return result_of(known) | {"status": "unchanged", "error": None}
 
 
-class _Listed:
-    """A file that a folder or a repository lists."""
-
-    def __init__(self, key: DocumentKey, file: SourceFile) -> None:
-        self.key = key
-        self._file = file
-        self._content: tuple[str, bytes] | None = None
-
-    def read(self) -> Content:
-        data = self._file.read()
-        self._content = hashlib.sha256(data).hexdigest(), data
-        return Content(self._content[0], len(data))
-
-    def keep(self, store: Store) -> None:
-        assert self._content is not None
-        store.put_original(*self._content)
-        self._content = None
-
-    def discard(self) -> None:
-        self._content = None
-
-
-class _Received:
-    """An uploaded file, already on the disk."""
-
-    def __init__(self, key: DocumentKey, path: Path) -> None:
-        self.key = key
-        self._path = path
-        self._sha256 = ""
-
-    def read(self) -> Content:
-        self._sha256 = sha256_of_file(self._path)
-        return Content(self._sha256, self._path.stat().st_size)
-
-    def keep(self, store: Store) -> None:
-        store.adopt_original(self._sha256, self._path)
-
-    def discard(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-
-def _files_of(knowledge_base_id: str, source: str | UploadedFile, limits: SourceLimits) -> list[_File]:
-    if isinstance(source, UploadedFile):
-        path = shown_path(source.name)
-        return [_Received(DocumentKey(knowledge_base_id, f"upload/{path}", path), source.path)]
-    files: list[_File] = []
-    taken: set[str] = set()
-    for file in expand(source, max_bytes=limits.max_file_bytes, private_hosts=limits.private_hosts):
-        # A source that is one file is its own location.
-        alone = not is_git_url(source) and PurePosixPath(file.source).name == file.path and Path(file.source).is_file()
-        location = file.source if alone else f"{file.source}/{file.path}"
-        location = text_name(location)
-        # Names are bytes to a file system: two that differ in what is no UTF-8 read the same, and are two files.
-        while location in taken:
-            location += "~"
-        taken.add(location)
-        files.append(_Listed(DocumentKey(knowledge_base_id, location, file.path), file))
-    return files
-
-
-def shown_path(name: str) -> str:
-    """Return the name a sender gave a file as a relative path that is safe to show and to compare."""
-    visible = "".join(c for c in name.replace("\\", "/") if c.isprintable())
-    parts = [part for part in PurePosixPath(visible).parts if part not in {"/", "..", "."}]
-    return "/".join(parts)[-MAX_PATH_LENGTH:] or "unnamed"
-
-
-def _display_name(source: str | UploadedFile) -> str:
-    return shown_path(source.name) if isinstance(source, UploadedFile) else text_name(source)
+def _too_many(synced: Synced, vanished: list[str]) -> dict[str, str]:
+    message = (
+        f"{len(vanished)} of {len(synced.before)} documents of a source are gone from it, more than half, so that none "
+        "was removed; if that is meant, add it again with --remove-vanished (REST: remove_vanished)."
+    )
+    return {"code": SourceVanished.code, "message": message}
 
 
 def _shape(error: PinciteError) -> dict[str, str]:
     return {"code": error.code, "message": error.message}
 
 
-def _failure(path: str, document_id: str | None, error: dict[str, str]) -> dict[str, Any]:
+def failure(path: str, document_id: str | None, error: dict[str, str]) -> dict[str, Any]:
+    """Return the result of what could not be indexed."""
     return {
         "path": path,
         "status": "failed",
@@ -275,7 +281,7 @@ def _failure(path: str, document_id: str | None, error: dict[str, str]) -> dict[
     }
 
 
-def _failed_record(key: DocumentKey, content: Content, error: dict[str, str]) -> DocumentRecord:
+def _failed_record(key: DocumentKey, content: Content, error: dict[str, str], source_id: str | None) -> DocumentRecord:
     return DocumentRecord(
         id=key.document_id,
         knowledge_base_id=key.knowledge_base_id,
@@ -293,4 +299,5 @@ def _failed_record(key: DocumentKey, content: Content, error: dict[str, str]) ->
         warnings=(),
         error=error,
         added_at=datetime.now(UTC),
+        source_id=source_id,
     )

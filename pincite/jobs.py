@@ -1,130 +1,99 @@
-"""Long work as jobs: one at a time on a knowledge base, a few at once, each followed snapshot by snapshot."""
+"""Long work as jobs that outlive their process: written down before they begin, and taken up again after a crash."""
 
 import asyncio
-import dataclasses
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pincite.catalog import Catalog, new_id
 from pincite.errors import Overloaded, PinciteError, UnknownJob
-from pincite.records import FINISHED, Job, JobKind, JobState
+from pincite.job_report import JobReport
+from pincite.records import Job, JobKind
+from pincite.turns import Rank, Turns
 
-RESULTS_FLUSH_S = 1.0
 KEPT_FOR = timedelta(days=30)
-CRASHED = {"code": "interrupted", "message": "The server stopped before this job was finished; add the source again."}
+LOST = {"code": "interrupted", "message": "The server stopped before this job was finished; add the source again."}
+# A list of results is told again at most so often that telling costs little beside the work.
+RESULTS_A_SECOND = 2000
 
 log = logging.getLogger(__name__)
 
 
-class JobReport:
-    """What a running job tells of itself; its watchers see every change."""
+class Running(NamedTuple):
+    """What the work of a job gets: its report, and `turn`, inside which it deals with one document."""
 
-    def __init__(self, job: Job, catalog: Catalog) -> None:
-        self._job = job
-        self._catalog = catalog
-        self._changed = asyncio.Event()
-        self._writing = asyncio.Lock()
-        self._written_results = 0
-        self._last_write = time.monotonic()
-
-    @property
-    def job(self) -> Job:
-        """The job as it stands."""
-        return dataclasses.replace(self._job, results=list(self._job.results))
-
-    def expect(self, total: int) -> None:
-        """Say how many documents there are."""
-        self._update(total=total)
-
-    def add_passages(self, count: int) -> None:
-        """Count passages that have been embedded."""
-        self._update(passages=self._job.passages + count)
-
-    async def add_result(self, result: dict[str, Any]) -> None:
-        """Record a finished document."""
-        self._job.results.append(result)
-        self._update(done=len(self._job.results))
-        if time.monotonic() - self._last_write >= RESULTS_FLUSH_S:
-            await self._write()
-
-    async def enter(self, state: JobState, error: dict[str, str] | None = None) -> None:
-        """Change the state, and write it down before anyone is told."""
-        finished_at = datetime.now(UTC) if state in FINISHED else None
-        job = dataclasses.replace(self._job, state=state, error=error, finished_at=finished_at)
-        await self._write(job)
-        self._update(state=state, error=error, finished_at=finished_at)
-
-    async def changes(self) -> AsyncIterator[Job]:
-        """Yield a snapshot now and at every change, the newest when several have gathered; end when it is finished."""
-        while True:
-            changed = self._changed
-            job = self.job
-            yield job
-            if job.finished:
-                return
-            await changed.wait()
-
-    def _update(self, **values: Any) -> None:
-        self._job = dataclasses.replace(self._job, **values)
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
-
-    async def _write(self, job: Job | None = None) -> None:
-        # A write goes to its end even when its job is cancelled, or an older state could land after a newer one.
-        await asyncio.shield(asyncio.ensure_future(self._write_in_turn(job)))
-
-    async def _write_in_turn(self, job: Job | None) -> None:
-        async with self._writing:
-            first, results = self._written_results, list(self._job.results)
-            self._last_write = time.monotonic()
-            new = list(enumerate(results[first:], start=first))
-            await asyncio.to_thread(self._catalog.put_job, job or self._job, new)
-            self._written_results = len(results)
+    report: JobReport
+    turn: Callable[[], AbstractAsyncContextManager[None]]
 
 
-Work = Callable[[JobReport], Awaitable[None]]
+class Handler(NamedTuple):
+    """How jobs of a kind are done: `work` may be begun again after a crash, `afterwards` comes when a job has ended."""
+
+    work: Callable[[Job, Running], Awaitable[None]]
+    afterwards: Callable[[Job], Awaitable[None]]
 
 
 class JobRunner:
-    """Runs jobs in the order they came: those of one knowledge base after each other, `running` at once in all."""
+    """Runs jobs in the order of their rank: those of one knowledge base after each other, `running` at once in all."""
 
     def __init__(self, catalog: Catalog, *, running: int, queued: int) -> None:
         self._catalog = catalog
-        self._running = asyncio.Semaphore(running)
+        self._turns = Turns(running)
         self._limit = running + queued
-        self._lanes: dict[str, asyncio.Lock] = {}
+        self._handlers: Mapping[JobKind, Handler] = {}
         self._reports: dict[str, JobReport] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._closing = False
 
-    async def recover(self) -> None:
-        """Mark as failed what an earlier process left unfinished, and forget old jobs."""
-        await asyncio.to_thread(self._catalog.fail_unfinished_jobs, CRASHED)
+    async def begin(self, handlers: Mapping[JobKind, Handler]) -> None:
+        """Take up what an earlier process left unfinished, and forget old jobs."""
+        self._handlers = handlers
         await asyncio.to_thread(self._catalog.forget_jobs, KEPT_FOR)
+        for job in await asyncio.to_thread(self._catalog.unfinished_jobs):
+            report = JobReport(job, self._catalog)
+            if job.request is None:  # of a version that did not write down what there was to do
+                await report.enter("failed", LOST)
+                continue
+            await report.continue_from(await asyncio.to_thread(self._catalog.settled_results, job.id))
+            self._start(report)
 
     async def submit(
-        self, knowledge_base_id: str, kind: JobKind, work: Work, afterwards: Callable[[], Awaitable[None]]
+        self, knowledge_base_id: str, kind: JobKind, request: dict[str, Any] | None = None, *, priority: int = 1
     ) -> Job:
-        """Queue `work`; `afterwards` runs when its result is known, before the knowledge base's next job.
+        """Write down a job and queue it; priority 0 goes before 1, also while such a job is running.
 
         Raises:
             Overloaded: too many jobs wait.
         """
         self.check_capacity()
-        job = Job(new_id("job"), knowledge_base_id, kind, "queued", 0, 0, 0, datetime.now(UTC))
+        job = Job(
+            id=new_id("job"),
+            knowledge_base_id=knowledge_base_id,
+            kind=kind,
+            state="queued",
+            done=0,
+            total=0,
+            passages=0,
+            created_at=datetime.now(UTC),
+            request=request or {},
+            priority=priority,
+        )
         report = self._reports[job.id] = JobReport(job, self._catalog)
         try:
             await asyncio.to_thread(self._catalog.put_job, job)
         except BaseException:
             del self._reports[job.id]
             raise
-        task = asyncio.create_task(self._run(report, work, afterwards), name=job.id)
-        self._tasks[job.id] = task
-        task.add_done_callback(lambda _: self._forget(job.id))
+        self._start(report)
         return report.job
+
+    def _start(self, report: JobReport) -> None:
+        job_id = report.job.id
+        self._reports[job_id] = report
+        task = self._tasks[job_id] = asyncio.create_task(self._run(report), name=job_id)
+        task.add_done_callback(lambda _: self._forget(job_id))
 
     def check_capacity(self) -> None:
         """Refuse when too many jobs wait.
@@ -138,63 +107,91 @@ class JobRunner:
             raise Overloaded("Too many jobs are waiting; try again when one has finished.")
 
     def live(self, job_id: str) -> Job | None:
-        """Return the snapshot of a job that this process runs."""
+        """Return the snapshot of a job that this process runs, without its results."""
         report = self._reports.get(job_id)
         return report.job if report else None
 
     def unfinished(self, knowledge_base_id: str) -> list[Job]:
-        """Return the waiting and running jobs of a knowledge base."""
+        """Return the waiting and running jobs of a knowledge base, without their results."""
         jobs = [report.job for report in list(self._reports.values())]
         return [job for job in jobs if job.knowledge_base_id == knowledge_base_id and not job.finished]
 
-    async def events(self, job_id: str) -> AsyncIterator[Job]:
-        """Yield a snapshot at every change of a job and end when it is finished.
+    async def job(self, job_id: str, since: int = 0) -> Job | None:
+        """Return a job as it stands, with its results without the first `since`."""
+        report = self._reports.get(job_id)
+        if report is None:
+            return await asyncio.to_thread(self._catalog.job, job_id, since)
+        return await report.with_results(since)
+
+    async def events(self, job_id: str, since: int | None = None) -> AsyncIterator[Job]:
+        """Yield a snapshot at every change of a job, the newest when several have gathered; end when it is finished.
+
+        Each has all results; with `since`, those that were not told yet, without the first `since`.
 
         Raises:
             UnknownJob: there is none of this id.
         """
         report = self._reports.get(job_id)
-        if report is not None:
-            async for job in report.changes():
-                yield job
+        if report is None:
+            stored = await asyncio.to_thread(self._catalog.job, job_id, since or 0)
+            if stored is None:
+                raise UnknownJob("There is no job of this id; finished jobs are kept for 30 days.")
+            yield stored
             return
-        stored = await asyncio.to_thread(self._catalog.job, job_id)
-        if stored is None:
-            raise UnknownJob("There is no job of this id; finished jobs are kept for 30 days.")
-        yield stored
+        told = since or 0
+        while True:
+            changed = report.changed
+            job = await report.with_results(told)
+            if since is not None:
+                told += len(job.results)
+            yield job
+            if job.finished:
+                return
+            await asyncio.sleep(len(job.results) / RESULTS_A_SECOND)
+            await changed.wait()
 
     async def cancel(self, job_ids: list[str]) -> None:
         """Cancel jobs and wait until they have ended; what they finished stays."""
         chosen = [(self._tasks[job_id], self._reports[job_id]) for job_id in job_ids if job_id in self._tasks]
-        for task, _ in chosen:
-            task.cancel()
+        for task, report in chosen:
+            if not report.job.finished:
+                task.cancel()
         await asyncio.gather(*(task for task, _ in chosen), return_exceptions=True)
         # Said here and not by the job: one that is cancelled before its first step never gets to say anything.
         for _, report in chosen:
             if not report.job.finished:
                 await report.enter("cancelled")
+                await self._handlers[report.job.kind].afterwards(report.job)
 
     async def close(self) -> None:
-        """Cancel what is unfinished, and let what merely cleans up behind a finished job come to its end."""
+        """Stop what is unfinished, for the next start to go on with; let what cleans up behind a finished job end."""
         self._closing = True
-        unfinished = [report.job.id for report in self._reports.values() if not report.job.finished]
-        await self.cancel(unfinished)
+        for job_id, report in list(self._reports.items()):
+            if not report.job.finished:
+                report.suspended = True
+                self._tasks[job_id].cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _run(self, report: JobReport, work: Work, afterwards: Callable[[], Awaitable[None]]) -> None:
-        lane = self._lanes.setdefault(report.job.knowledge_base_id, asyncio.Lock())
+    async def _run(self, report: JobReport) -> None:
+        job = report.job
+        handler = self._handlers[job.kind]
+        rank = Rank(job.priority, job.created_at, job.id)
         try:
-            async with lane, self._running:
-                await self._work(report, work)
-                await afterwards()
+            async with self._turns.queued(job.knowledge_base_id, rank):
+                await self._work(report, handler, rank)
+                await handler.afterwards(report.job)
         except Exception:
             # Nobody waits for this task; without a line in the log the failure would be lost.
-            log.exception("cleaning up behind job %s failed", report.job.id)
+            log.exception("cleaning up behind job %s failed", job.id)
 
-    async def _work(self, report: JobReport, work: Work) -> None:
-        await report.enter("running")
+    async def _work(self, report: JobReport, handler: Handler, rank: Rank) -> None:
+        def turn() -> AbstractAsyncContextManager[None]:
+            return self._turns.turn(report.job.knowledge_base_id, rank)
+
+        async with turn():
+            await report.enter("running")
         try:
-            await work(report)
+            await handler.work(report.job, Running(report, turn))
         except PinciteError as error:
             await report.enter("failed", {"code": error.code, "message": error.message})
         except Exception:
@@ -205,5 +202,5 @@ class JobRunner:
             await report.enter("done")
 
     def _forget(self, job_id: str) -> None:
-        del self._reports[job_id]
-        del self._tasks[job_id]
+        self._reports.pop(job_id, None)
+        self._tasks.pop(job_id, None)

@@ -17,11 +17,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class DocumentReference:
-    """The document a passage is from; `path` is its name in its source, never a path of the server."""
+    """The document a passage is from; `path` is its name in its source, never a path of the server.
+
+    `link` is where it can be seen at its origin, as it was when it was read; empty where there is no such place.
+    """
 
     id: str
     title: str
     path: str
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ def citation(passage: Passage, url: str | None = None) -> dict[str, Any]:
         "marks": [{"start": m.start, "end": m.end, "kind": m.kind} for m in passage.marks],
         "score": round(passage.score, 4),
     }
+    if passage.document.link:
+        shape["document"]["link"] = passage.document.link
     if passage.page is not None:
         shape |= {"page": passage.page, "pages": list(passage.pages), "page_label": passage.page_label}
     if url is not None:

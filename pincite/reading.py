@@ -19,12 +19,13 @@ from pincite.errors import (
     UnknownJob,
     UnknownKnowledgeBase,
     UnknownPage,
+    UnknownSource,
 )
 from pincite.federated_search import search_knowledge_bases
 from pincite.finding import Occurrences, find
 from pincite.keyring import Keyring
 from pincite.passage import Passage, SearchFilter, SearchResult
-from pincite.records import SERVED, DocumentRecord, Job, KnowledgeBase
+from pincite.records import SERVED, DocumentRecord, Job, KnowledgeBase, Source
 from pincite.settings import KnowledgeBaseSettings, Settings
 
 HELPS = ("follow_up", "sub_questions", "hyde")
@@ -33,6 +34,9 @@ NO_SUCH_KNOWLEDGE_BASE = "There is no knowledge base “{}” that you may read;
 NO_SUCH_DOCUMENT = "There is no document of this id that you may read."
 NO_SUCH_JOB = "There is no job of this id; finished jobs are kept for 30 days."
 NAME_SHOWN = 100
+JOBS_SHOWN = 100
+# Asks for a job without its results.
+JOB_ALONE = 2**31
 
 
 class Reading:
@@ -82,32 +86,57 @@ class Reading:
 
     # Jobs
 
-    async def job(self, who: Principal, job_id: str) -> Job:
-        """Return a job as it stands.
+    async def job(self, who: Principal, job_id: str, since: int = 0) -> Job:
+        """Return a job as it stands, with its results without the first `since`.
 
         Raises:
             UnknownJob: there is none, or its knowledge base may not be read.
         """
-        parts = self._opened
-        found = parts.jobs.live(job_id) or await asyncio.to_thread(parts.catalog.job, job_id)
+        found = await self._opened.jobs.job(job_id, since)
         if found is None or not who.may_read(found.knowledge_base_id):
             raise UnknownJob(NO_SUCH_JOB)
         return found
 
-    async def job_events(self, who: Principal, job_id: str) -> AsyncIterator[Job]:
+    async def job_events(self, who: Principal, job_id: str, since: int | None = None) -> AsyncIterator[Job]:
         """Yield a job at every change, and end when it is finished.
+
+        Each snapshot has all results; with `since`, those that were not told yet, without the first `since`.
 
         Raises:
             UnknownJob: there is none, or its knowledge base may not be read.
         """
-        await self.job(who, job_id)
-        async for job in self._opened.jobs.events(job_id):
+        await self.job(who, job_id, since=JOB_ALONE)
+        async for job in self._opened.jobs.events(job_id, since):
             yield job
 
+    async def jobs(self, who: Principal, kb: str) -> list[Job]:
+        """Return the newest jobs of a knowledge base, without their results, the newest first."""
+        found = await self.knowledge_base(who, kb)
+        stored = await asyncio.to_thread(self._opened.catalog.jobs, found.id, JOBS_SHOWN)
+        return [self._opened.jobs.live(job.id) or job for job in stored]
+
     async def unfinished_jobs(self, who: Principal, kb: str) -> list[Job]:
-        """Return the waiting and running jobs of a knowledge base."""
+        """Return the waiting and running jobs of a knowledge base, without their results."""
         found = await self.knowledge_base(who, kb)
         return self._opened.jobs.unfinished(found.id)
+
+    # Sources
+
+    async def sources(self, who: Principal, kb: str) -> list[Source]:
+        """Return the folders and repositories that a knowledge base follows, by location."""
+        found = await self.knowledge_base(who, kb)
+        return await asyncio.to_thread(self._opened.catalog.sources, found.id)
+
+    async def source(self, who: Principal, kb: str, source_id: str) -> Source:
+        """Return one source of a knowledge base.
+
+        Raises:
+            UnknownSource: it has none of this id.
+        """
+        found = next((source for source in await self.sources(who, kb) if source.id == source_id), None)
+        if found is None:
+            raise UnknownSource("The knowledge base has no source of this id; list the ones there are.")
+        return found
 
     # Searching and reading
 

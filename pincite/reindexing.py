@@ -1,17 +1,17 @@
 """A knowledge base indexed anew from its stored documents: in place after a crash, beside the old after a change."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import TIDY_EVERY, Content, DocumentIndexer, DocumentKey, Target, recipe
+from pincite.document_indexing import TIDY_EVERY, DocumentIndexer, DocumentKey, Target, recipe
 from pincite.embedders import Embedders
 from pincite.errors import DocumentError, IndexMismatch, NotFound
 from pincite.generations import Generations, next_generation
+from pincite.incoming import Content
 from pincite.index import Index
-from pincite.jobs import JobReport
-from pincite.records import SERVED, DocumentRecord, KnowledgeBase, result_of
+from pincite.jobs import Running
+from pincite.records import SERVED, DocumentRecord, KnowledgeBase
 
 INTERRUPTED = {"code": "interrupted", "message": "The server stopped while indexing this document; add it again."}
 
@@ -29,33 +29,82 @@ class Reindexing:
         self._generations = generations
         self._indexer = indexer
 
-    async def rebuild(self, kb: KnowledgeBase, report: JobReport) -> None:
+    async def rebuild(self, kb: KnowledgeBase, running: Running) -> None:
         """Build the next generation beside the one that serves, and let it serve when it is complete.
+
+        Begun again after a crash, it goes on with the documents that are not in the new table yet; what was added,
+        changed or removed meanwhile is followed.
 
         Raises:
             InvalidSettings, BackendError: there is no such model now, or it fails; the old generation goes on serving.
         """
-        records = [r for r in await asyncio.to_thread(self._catalog.documents, kb.id) if r.status in SERVED]
         embedder = await self._embedders.wanted(kb.settings)
-        await self._generations.discard_others(kb)
         table = next_generation(kb.table)
+        built = await asyncio.to_thread(self._catalog.built_documents, table)
+        wanted = recipe(kb.settings, embedder.model)
+        if {record.recipe for record in built.values() if record.status in SERVED} != {wanted}:
+            built = {}
+            await self.discard(kb)
+        running.report.enter_stage("indexing")
         async with self._generations.use(replace(kb, table=table)) as index:
-            built = await self._index(records, Target(index, embedder, kb.settings, report, serving=False))
-            await index.maintain()
-            await self._indexer.swap(kb.id, table, built, index)
+            target = Target(index, embedder, kb.settings, running.report, generation=table)
+            while True:
+                served, missing = await self._missing(kb, built)
+                if not missing:
+                    async with running.turn():  # nobody adds a document between the last look and the swap
+                        served, missing = await self._missing(kb, built)
+                        if not missing:
+                            running.report.enter_stage("tidying")
+                            await index.maintain()
+                            await self._indexer.swap(kb.id, table, built, index)
+                            break
+                running.report.expect(running.report.job.done + len(missing))
+                for count, record in enumerate(missing, start=1):
+                    async with running.turn():
+                        new = await self._reindex(record, target)
+                        if new is not None:
+                            built[record.id] = new
+                        if count % TIDY_EVERY == 0:
+                            await index.maintain()
         await self._generations.drop(kb.table)
-        for old in records:
+        for old in served:
             await asyncio.to_thread(self._indexer.forget_files, old.sha256, old.parsed)
 
-    async def repair(self, kb: KnowledgeBase, index: Index, report: JobReport) -> None:
+    async def discard(self, kb: KnowledgeBase) -> None:
+        """Remove what was built beside the table that serves a knowledge base."""
+        await self._generations.discard_others(kb)
+        await asyncio.to_thread(self._catalog.forget_built, next_generation(kb.table))
+
+    async def repair(self, kb: KnowledgeBase, index: Index, running: Running) -> None:
         """Bring back what a crash left half-indexed: older versions as they were, and no trace of new ones."""
         records = [r for r in await asyncio.to_thread(self._catalog.documents, kb.id) if is_unfinished(r)]
-        for record in records:
-            if record.status == "indexing":
-                await index.remove_document(record.id)
-                await asyncio.to_thread(self._catalog.put_document, replace(record, status="failed", error=INTERRUPTED))
-        embedder = await self._embedders.of(index.model)
-        await self._index([r for r in records if r.status in SERVED], Target(index, embedder, kb.settings, report))
+        running.report.expect(len(records))
+        target = Target(index, await self._embedders.of(index.model), kb.settings, running.report)
+        for each in records:
+            async with running.turn():
+                # Read again: a job that was taken up before this one may have finished it.
+                record = await asyncio.to_thread(self._catalog.document, each.id)
+                if record is None or not is_unfinished(record):
+                    continue
+                if record.status == "indexing":
+                    await index.remove_document(record.id)
+                    failed = replace(record, status="failed", error=INTERRUPTED)
+                    await asyncio.to_thread(self._catalog.put_document, failed)
+                else:
+                    await self._reindex(record, target)
+
+    async def _missing(
+        self, kb: KnowledgeBase, built: dict[str, DocumentRecord]
+    ) -> tuple[list[DocumentRecord], list[DocumentRecord]]:
+        """Return the documents that are served, and those of them whose version is not among the built ones."""
+        records = await asyncio.to_thread(self._catalog.documents, kb.id)
+        served = [record for record in records if record.status in SERVED]
+        missing = []
+        for record in served:
+            there = built.get(record.id)
+            if there is None or (there.sha256, there.path) != (record.sha256, record.path):
+                missing.append(record)
+        return served, missing
 
     async def is_outdated(self, kb: KnowledgeBase) -> bool:
         """Say whether passages or index were made by another recipe than the settings and the model ask for now.
@@ -74,30 +123,23 @@ class Reindexing:
         except IndexMismatch:
             return True
 
-    async def _index(self, records: Sequence[DocumentRecord], target: Target) -> dict[str, DocumentRecord]:
-        target.report.expect(len(records))
-        built: dict[str, DocumentRecord] = {}
-        for record in records:
-            key = DocumentKey(record.knowledge_base_id, record.location, record.path)
-            try:
-                document = await self._indexer.parse(key, record.sha256)
-                new = await self._indexer.index(key, Content(record.sha256, record.size), document, target)
-                new = replace(new, added_at=record.added_at, error=record.error)
-            except NotFound:
-                if await asyncio.to_thread(self._catalog.document, record.id) is None:
-                    continue  # removed meanwhile
-                new = replace(record, status="failed", passages=0, error=LOST)
-            except DocumentError as error:
-                new = replace(record, status="failed", passages=0, error={"code": error.code, "message": error.message})
-            if target.serving:
-                await asyncio.to_thread(self._catalog.put_document, new)
-            if new.status == "failed":
-                await target.index.remove_document(new.id)
-            built[record.id] = new
-            await target.report.add_result(result_of(new))
-            if len(built) % TIDY_EVERY == 0:
-                await target.index.maintain()
-        return built
+    async def _reindex(self, record: DocumentRecord, target: Target) -> DocumentRecord | None:
+        """Index a stored document anew and return its record; None if it was removed meanwhile."""
+        key = DocumentKey(record.knowledge_base_id, record.location, record.path)
+        try:
+            document = await self._indexer.parse(key, record.sha256)
+            content = Content(record.sha256, record.size)
+            return await self._indexer.index(key, content, document, target, known=record)
+        except NotFound:
+            if await asyncio.to_thread(self._catalog.document, record.id) is None:
+                return None
+            error = LOST
+        except DocumentError as failed:
+            error = {"code": failed.code, "message": failed.message}
+        new = replace(record, status="failed", passages=0, error=error)
+        await target.index.remove_document(new.id)
+        await target.report.finish(new, target.generation)
+        return new
 
 
 def is_unfinished(record: DocumentRecord) -> bool:

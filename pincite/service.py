@@ -2,21 +2,30 @@
 
 import asyncio
 import logging
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from embedding_backend import BackendFailure
 from pincite.assembly import Parts
-from pincite.errors import BackendError, InvalidSettings, Overloaded
+from pincite.document_indexing import Target
+from pincite.errors import BackendError, IndexMismatch, InvalidSettings, Overloaded, UnknownKnowledgeBase
 from pincite.federated_search import NO_RERANKER
-from pincite.jobs import JobReport
-from pincite.records import KnowledgeBase
+from pincite.incoming import SourceOptions, SourceRequest
+from pincite.ingestion import UploadedFile
+from pincite.jobs import Handler, Running
+from pincite.records import Job, KnowledgeBase
 from pincite.reindexing import is_unfinished
 from pincite.settings import KnowledgeBaseSettings, Settings
+from pincite.source_listing import shown_path
 
 OK = "ok"
 LOADING = "loading"
 BETWEEN_CHECKS_S = 10.0
+# A chat's attachments, not a collection.
+MOST_URGENT_FILES = 10
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +41,25 @@ class Service:
         self._index = LOADING
 
     async def resume(self) -> None:
-        """Remove what a crash left of an unfinished generation, and queue the repair of half-indexed documents."""
-        for kb in await asyncio.to_thread(self._parts.catalog.knowledge_bases):
-            await self._parts.generations.discard_others(kb)
-            records = await asyncio.to_thread(self._parts.catalog.documents, kb.id)
-            if any(is_unfinished(record) for record in records):
-                await self._parts.jobs.submit(kb.id, "reindex", partial(self._repair, kb.id), _nothing)
+        """Take up the jobs that an earlier process left, and queue the repair of half-indexed documents before them."""
+        parts = self._parts
+        left = await asyncio.to_thread(parts.catalog.unfinished_jobs)
+        unfinished = {(job.knowledge_base_id, job.kind) for job in left}
+        kbs = await asyncio.to_thread(parts.catalog.knowledge_bases)
+        for kb in kbs:
+            if (kb.id, "reindex") not in unfinished:
+                await parts.reindexing.discard(kb)
+        await parts.jobs.begin(
+            {
+                "add": Handler(self._add, self._added),
+                "reindex": Handler(self._rebuild, _nothing),
+                "repair": Handler(self._repair, _nothing),
+            }
+        )
+        for kb in kbs:
+            records = await asyncio.to_thread(parts.catalog.documents, kb.id)
+            if any(is_unfinished(record) for record in records) and (kb.id, "repair") not in unfinished:
+                await parts.jobs.submit(kb.id, "repair", priority=0)
 
     def begin(self) -> None:
         """Start warming up, updating and tidying."""
@@ -63,7 +85,50 @@ class Service:
             return
         unfinished = self._parts.jobs.unfinished(kb.id)
         if not any(job.kind == "reindex" and job.state == "queued" for job in unfinished):
-            await self._parts.jobs.submit(kb.id, "reindex", partial(self._rebuild, kb.id), _nothing)
+            await self._parts.jobs.submit(kb.id, "reindex")
+
+    async def add(
+        self, kb_id: str, sources: Sequence[str | UploadedFile], options: SourceOptions, *, private_hosts: bool
+    ) -> Job:
+        """Queue the sources as a job, before larger ones if they are a few files.
+
+        Raises:
+            Overloaded: too many jobs wait.
+        """
+        requests = []
+        for source in sources:
+            if isinstance(source, UploadedFile):
+                requests.append(SourceRequest(upload=source.name, received=source.path.name))
+            else:
+                requests.append(SourceRequest(source, "", "", options.include, options.exclude, options.watched))
+        request = {
+            "sources": [asdict(each) for each in requests],
+            "private_hosts": private_hosts,
+            "remove_vanished": options.remove_vanished,
+        }
+        urgent = await asyncio.to_thread(self._is_urgent, kb_id, requests) and await self._is_usable(kb_id)
+        return await self._parts.jobs.submit(kb_id, "add", request, priority=0 if urgent else 1)
+
+    def _is_urgent(self, kb_id: str, requests: Sequence[SourceRequest]) -> bool:
+        """A few files are, unless one of them replaces a file of the same name that waits: the later must win."""
+        if len(requests) > MOST_URGENT_FILES:
+            return False
+        if not all(each.upload or Path(each.address).expanduser().is_file() for each in requests):
+            return False
+        waiting = [job.request or {} for job in self._parts.jobs.unfinished(kb_id)]
+        names = {shown_path(each["upload"]) for request in waiting for each in request.get("sources", ())}
+        return not any(shown_path(each.upload) in names for each in requests if each.upload)
+
+    async def _is_usable(self, kb_id: str) -> bool:
+        """Say whether the serving index takes documents, or has to be built anew first."""
+        kb = await asyncio.to_thread(self._parts.catalog.serving, kb_id)
+        try:
+            if kb is not None:
+                async with self._parts.generations.use(kb):
+                    return True
+        except IndexMismatch:
+            pass
+        return False
 
     async def health(self) -> dict[str, Any]:
         """Say whether questions can be answered: `ready`, and `catalog`, `model` and `index` each "ok" or why not.
@@ -146,20 +211,46 @@ class Service:
             except Exception:
                 log.exception("cleaning up the index failed")
 
-    async def _repair(self, kb_id: str, report: JobReport) -> None:
-        if (kb := await self._knowledge_base(kb_id)) is not None:
-            async with self._parts.generations.use(kb) as index:
-                await self._parts.reindexing.repair(kb, index, report)
+    async def _add(self, job: Job, running: Running) -> None:
+        parts = self._parts
 
-    async def _rebuild(self, kb_id: str, report: JobReport) -> None:
-        kb = await self._knowledge_base(kb_id)
+        @asynccontextmanager
+        async def open_target() -> AsyncIterator[Target]:
+            # For each document anew: between two, the next generation may have begun to serve.
+            kb = await asyncio.to_thread(parts.catalog.serving, job.knowledge_base_id)
+            if kb is None:
+                raise UnknownKnowledgeBase("The knowledge base was removed while documents were added to it.")
+            async with parts.generations.use(kb) as index:
+                # With the model of its own: a job that builds the next generation may have failed.
+                yield Target(index, await parts.embedders.of(index.model), kb.settings, running.report)
+
+        await parts.ingestion.add(job, running, open_target)
+        running.report.enter_stage("tidying")
+
+    async def _added(self, job: Job) -> None:
+        for source in (job.request or {}).get("sources", ()):
+            if source["received"]:
+                await asyncio.to_thread((self._parts.store.incoming / source["received"]).unlink, missing_ok=True)
+        kb = await asyncio.to_thread(self._parts.catalog.serving, job.knowledge_base_id)
+        if kb is not None:
+            with suppress(IndexMismatch):  # said by the job itself
+                async with self._parts.generations.use(kb) as index:
+                    await index.maintain()
+
+    async def _repair(self, job: Job, running: Running) -> None:
+        if (kb := await self._knowledge_base(job.knowledge_base_id)) is not None:
+            async with self._parts.generations.use(kb) as index:
+                await self._parts.reindexing.repair(kb, index, running)
+
+    async def _rebuild(self, job: Job, running: Running) -> None:
+        kb = await self._knowledge_base(job.knowledge_base_id)
         # Asked again: the job before this one may have done it.
         if kb is not None and await self._parts.reindexing.is_outdated(kb):
-            await self._parts.reindexing.rebuild(kb, report)
+            await self._parts.reindexing.rebuild(kb, running)
 
     async def _knowledge_base(self, kb_id: str) -> KnowledgeBase | None:
         return await asyncio.to_thread(self._parts.catalog.knowledge_base, kb_id)
 
 
-async def _nothing() -> None:
+async def _nothing(job: Job) -> None:
     """A rebuilt index needs no tidying."""

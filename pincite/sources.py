@@ -8,16 +8,31 @@ import fnmatch
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from pincite.errors import DocumentTooLarge, InvalidSource, PinciteError
 
+if TYPE_CHECKING:
+    from pincite.git_source import Repository
+
 MAX_BYTES = 200 * 1024 * 1024
+COPY_BYTES = 1024 * 1024
+SETTLED_NS = 2_000_000_000
 
 _SCP_LIKE = re.compile(r"[^/\s:@]+@[^/\s]+:")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|:)")
+
+
+class Sink(Protocol):
+    """Where a file's content goes, piece by piece."""
+
+    def write(self, data: bytes, /) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +40,37 @@ class SourceFile:
     """One file of a source.
 
     `path` is its name inside the source, with "/" between folders; `source` is the source's identity (an absolute path
-    or a URL; never show it to a caller). `size` is in bytes. `read` returns the content. A file that was skipped has
-    an `error` that says why, and `read` raises it.
+    or a URL; never show it to a caller). `size` is in bytes. `copy` writes the content to an open file, piece by piece.
+    A file that was skipped has an `error` that says why, and `copy` raises it. A file whose `fingerprint` is that of
+    before has not changed; it is empty where that cannot be told. `link` is where the file can be seen at its origin.
     """
 
     path: str
     source: str
-    read: Callable[[], bytes]
+    copy: Callable[[Sink], None]
     size: int
     error: PinciteError | None = None
+    fingerprint: str = ""
+    link: str = ""
+
+    def read(self) -> bytes:
+        """Return the content."""
+        content = BytesIO()
+        self.copy(content)
+        return content.getvalue()
+
+
+@dataclass(slots=True)
+class Listing:
+    """The files of a source, listed once; `revision` is the commit they are of, known when the last is listed."""
+
+    files: Iterator[SourceFile]
+    repository: "Repository | None" = None
+
+    @property
+    def revision(self) -> str:
+        """The commit, empty for what has none."""
+        return self.repository.commit if self.repository else ""
 
 
 def is_git_url(text: str) -> bool:
@@ -49,17 +86,33 @@ def expand(
     max_bytes: int = MAX_BYTES,
     private_hosts: bool = False,
 ) -> Iterator[SourceFile]:
-    """Yield the files of a source in order of their paths; raise InvalidSource where there is no such source.
+    """Yield the files of a source; the same as `listing`, where nothing is to be kept for the next time."""
+    found = listing(path_or_url, include=include, exclude=exclude, max_bytes=max_bytes, private_hosts=private_hosts)
+    return found.files
+
+
+def listing(
+    path_or_url: str,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    max_bytes: int = MAX_BYTES,
+    private_hosts: bool = False,
+    clone_folder: Path | None = None,
+) -> Listing:
+    """Return the files of a source in order of their paths; raise InvalidSource where there is no such source.
 
     `include` and `exclude` are glob patterns on the path inside the source or on the file name ("*.pdf", "drafts/*").
     Hidden files and folders (a name that begins with ".") are passed over. Everything else that cannot be read is
     yielded with an error: links that lead out of the folder or nowhere, special files, what is over `max_bytes`.
-    `private_hosts` allows git URLs in private networks; leave it off for URLs that come from outside.
+    `private_hosts` allows git URLs in private networks; leave it off for URLs that come from outside. A repository is
+    fetched into `clone_folder`, if given, where the next listing goes on from.
     """
     if is_git_url(path_or_url):
         from pincite.git_source import clone
 
-        return _chosen(clone(path_or_url, private_hosts=private_hosts).files(max_bytes), include, exclude)
+        repository = clone(path_or_url, private_hosts=private_hosts, folder=clone_folder)
+        return Listing(_chosen(repository.files(max_bytes), include, exclude), repository)
     if not path_or_url or "\x00" in path_or_url:
         raise InvalidSource("the source is empty; give a file, a folder or a git URL")
     path = Path(path_or_url).expanduser()
@@ -71,17 +124,18 @@ def expand(
         if _is_bare_repository(path):
             from pincite.git_source import Repository
 
-            return _chosen(Repository(path, str(path.resolve())).files(max_bytes), include, exclude)
-        return _chosen(_folder(path.resolve(), max_bytes), include, exclude)
+            repository = Repository(path, str(path.resolve()))
+            return Listing(_chosen(repository.files(max_bytes), include, exclude), repository)
+        return Listing(_chosen(_folder(path.resolve(), max_bytes), include, exclude))
     if not stat.S_ISREG(kind):
         raise InvalidSource(f"{path.name!r} is neither a file nor a folder; give a file, a folder or a git URL")
-    return iter([_file(path.resolve(), path.name, str(path.resolve()), max_bytes)])
+    return Listing(iter([_file(path.resolve(), path.name, str(path.resolve()), max_bytes)]))
 
 
 def skipped(path: str, source: str, error: PinciteError, size: int = 0) -> SourceFile:
     """Return the entry of a file that is not read, because of `error`."""
 
-    def refuse() -> bytes:
+    def refuse(_: Sink) -> None:
         raise error
 
     return SourceFile(path, source, refuse, size, error)
@@ -162,19 +216,35 @@ def _file(file: Path, path: str, source: str, max_bytes: int) -> SourceFile:
         return skipped(path, source, InvalidSource(f"{path}: not a regular file; it was not opened"))
     if found.st_size > max_bytes:
         return skipped(path, source, too_large(path, found.st_size, max_bytes), found.st_size)
-    return SourceFile(path, source, lambda: _read(file, path, max_bytes), found.st_size)
+    return SourceFile(
+        path, source, partial(_copy, file, path, max_bytes), found.st_size, fingerprint=_fingerprint(found)
+    )
 
 
-def _read(file: Path, path: str, max_bytes: int) -> bytes:
+def _fingerprint(found: os.stat_result) -> str:
+    # What was written a moment ago may be written again within the same tick of the file system's clock.
+    if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) < SETTLED_NS:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def _copy(file: Path, path: str, max_bytes: int, target: Sink) -> None:
+    for piece in _pieces(file, path, max_bytes):
+        target.write(piece)
+
+
+def _pieces(file: Path, path: str, max_bytes: int) -> Iterator[bytes]:
     """Read a file that may have been exchanged since it was listed: no link, no device, no more than the limit."""
+    read = 0
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise InvalidSource(f"{path}: not a regular file; it was not read")
-            data = stream.read(max_bytes + 1)
+            while piece := stream.read(COPY_BYTES):
+                read += len(piece)
+                if read > max_bytes:
+                    raise too_large(path, read, max_bytes)
+                yield piece
     except OSError as error:
         raise InvalidSource(f"{path}: the file cannot be read; check its permissions") from error
-    if len(data) > max_bytes:
-        raise too_large(path, len(data), max_bytes)
-    return data

@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -19,7 +19,7 @@ PARSED_SUFFIX = ".arrow"
 
 
 class Store:
-    """Content-addressed files in a data folder.
+    """Content-addressed files in a data folder, and beside them what comes in: uploads, and clones of repositories.
 
     `originals/ab/abcd…` is a file as received, under its SHA-256. `parsed/ab/abcd…-….arrow` is what a parser made of
     it; the name also carries the file's own name, because a parser looks at it, and the parser's version.
@@ -29,14 +29,17 @@ class Store:
         self._originals = folder / "originals"
         self._parsed = folder / "parsed"
         self.incoming = folder / "incoming"
+        self.repositories = folder / "repositories"
         self._held: Counter[Path] = Counter()
         self._lock = Lock()
 
-    def prepare(self) -> None:
-        """Make the folders and clear away what an earlier process left half-received."""
-        shutil.rmtree(self.incoming, ignore_errors=True)
+    def prepare(self, kept: Collection[str] = ()) -> None:
+        """Make the folders and clear away what an earlier process has received, without the names that are `kept`."""
         for folder in (self._originals, self._parsed, self.incoming):
             folder.mkdir(parents=True, exist_ok=True)
+        for path in self.incoming.iterdir():
+            if path.name not in kept:
+                path.unlink()
 
     def original(self, sha256: str) -> Path:
         """Return the path of an original.
@@ -49,29 +52,23 @@ class Store:
             raise UnknownDocument("The original file is missing from the data folder; add the document again.")
         return path
 
-    def put_original(self, sha256: str, data: bytes) -> Path:
-        """Keep an original's bytes; a file that is already there is left alone."""
-        path = self._original_path(sha256)
-        if not path.is_file():
-            self._write(path, data)
-        return path
-
-    def adopt_original(self, sha256: str, received: Path) -> Path:
-        """Move a received file in as an original."""
+    def keep_original(self, sha256: str, received: Path) -> Path:
+        """Keep a received file as an original too; it stays where it was received until its owner removes it there."""
         path = self._original_path(sha256)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
+            draft = self._draft(path)
             try:
-                _sync_file(received)
-                received.replace(path)
-            except OSError:  # from another file system: copy it beside its place first
-                draft = self._draft(path)
-                shutil.copyfile(received, draft)
+                try:
+                    draft.hardlink_to(received)
+                except OSError:  # another file system, or one without links
+                    shutil.copyfile(received, draft)
+                draft.chmod(0o600)
                 _sync_file(draft)
                 draft.replace(path)
-            path.chmod(0o600)
+            finally:
+                draft.unlink(missing_ok=True)
             _sync_folder(path.parent)
-        received.unlink(missing_ok=True)
         return path
 
     def parsed(self, name: str) -> Path:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +11,6 @@ from embedding_backend import Embedder
 from pincite.access import Principal
 from pincite.assembly import Backends, ConnectReranker, Parts, open_parts
 from pincite.catalog import GENERATED_ID
-from pincite.document_indexing import Target
 from pincite.embedders import ConnectEmbedder
 from pincite.errors import (
     DataFolderBusy,
@@ -21,8 +19,8 @@ from pincite.errors import (
     NotPermitted,
     UnknownKnowledgeBase,
 )
-from pincite.ingestion import SourceLimits, UploadedFile
-from pincite.jobs import JobReport
+from pincite.incoming import SourceOptions
+from pincite.ingestion import UploadedFile
 from pincite.reading import Reading
 from pincite.records import Job, KnowledgeBase
 from pincite.service import Service
@@ -203,8 +201,18 @@ class Workspace(Reading):
         async with parts.generations.use(kb) as index:
             await parts.indexer.remove(record, index)
 
-    async def add(self, who: Principal, kb: str, sources: Sequence[str | UploadedFile], *, create: bool = False) -> Job:
+    async def add(
+        self,
+        who: Principal,
+        kb: str,
+        sources: Sequence[str | UploadedFile],
+        *,
+        create: bool = False,
+        options: SourceOptions | None = None,
+    ) -> Job:
         """Index files, folders and repositories as a job; with `create`, in a new knowledge base if there is none.
+
+        A folder or repository that was added before is synchronised. A few files go before what is larger.
 
         Raises:
             NotPermitted: the key lacks the write scope, or names a path and does not belong to this machine's owner.
@@ -223,32 +231,61 @@ class Workspace(Reading):
         who.require_write(found.id)
         assert self._service is not None
         await self._service.update_if_outdated(found.id)
-        limits = SourceLimits(self.settings.max_file_bytes, private_hosts=who.local)
-        work = partial(self._add, found.id, list(sources), limits)
-        return await parts.jobs.submit(found.id, "add", work, partial(self._tidy, found.id))
-
-    async def _add(
-        self, kb_id: str, sources: Sequence[str | UploadedFile], limits: SourceLimits, report: JobReport
-    ) -> None:
-        parts = self._writer
-        # Read now: the job may have waited for one that changed the settings or the generation.
-        kb = await self.knowledge_base(Principal.system(), kb_id)
-        async with parts.generations.use(kb) as index:
-            # With the model of its own: a job that builds the next generation may have failed.
-            target = Target(index, await parts.embedders.of(index.model), kb.settings, report)
-            await parts.ingestion.add(kb, target, sources, limits)
-
-    async def _tidy(self, kb_id: str) -> None:
-        kb = await asyncio.to_thread(self._writer.catalog.knowledge_base, kb_id)
-        if kb is not None:
-            async with self._writer.generations.use(kb) as index:
-                await index.maintain()
+        return await self._service.add(found.id, sources, options or SourceOptions(), private_hosts=who.local)
 
     async def cancel_job(self, who: Principal, job_id: str) -> None:
         """Cancel a job; the documents it has finished stay."""
         found = await self.job(who, job_id)
         who.require_write(found.knowledge_base_id)
         await self._writer.jobs.cancel([found.id])
+
+    async def retry_job(self, who: Principal, job_id: str) -> Job:
+        """Try again, as a new job, what failed in one that has ended.
+
+        Raises:
+            InvalidRequest: it has not ended, or nothing of it failed.
+            Overloaded: too many jobs wait.
+        """
+        found = await self.job(who, job_id)
+        who.require_write(found.knowledge_base_id)
+        self._writer.jobs.check_capacity()
+        if not found.finished:
+            raise InvalidRequest("The job has not ended yet; wait for it, or cancel it first.")
+        failed = found.state != "done" or any(result["status"] == "failed" for result in found.results)
+        if not failed or found.kind != "add" or found.request is None:
+            raise InvalidRequest("Nothing of this job failed, so there is nothing to try again.")
+        # The first of several attempts names the sources; what failed is told by the last.
+        request = found.request | {"retry_of": found.id}
+        return await self._writer.jobs.submit(found.knowledge_base_id, "add", request, priority=found.priority)
+
+    # Sources
+
+    async def remove_source(self, who: Principal, kb: str, source_id: str) -> None:
+        """Forget a source, so that it is watched no more; its documents stay.
+
+        Raises:
+            UnknownSource: the knowledge base has none of this id.
+            NotPermitted: the key lacks the write scope.
+        """
+        found = await self.source(who, kb, source_id)
+        who.require_write(found.knowledge_base_id)
+        await asyncio.to_thread(self._writer.catalog.delete_source, found.id)
+
+    async def synchronise(self, who: Principal, kb: str, source_id: str, *, remove_vanished: bool = False) -> Job:
+        """Bring the documents of a source in line with it, as a job.
+
+        Raises:
+            UnknownSource: the knowledge base has none of this id.
+            NotPermitted: the key lacks the write scope.
+            Overloaded: too many jobs wait.
+        """
+        found = await self.source(who, kb, source_id)
+        who.require_write(found.knowledge_base_id)
+        assert self._service is not None
+        options = SourceOptions(remove_vanished=remove_vanished)
+        return await self._service.add(
+            found.knowledge_base_id, [found.location], options, private_hosts=found.private_hosts
+        )
 
     @property
     def _writer(self) -> Parts:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from pincite.catalog import IN_MEMORY, Catalog
 from pincite.errors import CatalogMismatch, InvalidSettings, NameTaken
@@ -97,13 +98,15 @@ def test_another_process_reads_what_was_written(catalog: Catalog, kb: KnowledgeB
     assert found.stdout.strip() == "A title, 标题"
 
 
-def test_only_documents_that_are_served_refer_to_files(catalog: Catalog, kb: KnowledgeBase) -> None:
+def test_documents_that_are_served_or_were_uploaded_refer_to_files(catalog: Catalog, kb: KnowledgeBase) -> None:
     catalog.put_document(document(kb, "a"))
-    catalog.put_document(document(kb, "b", status="failed"))
+    catalog.put_document(document(kb, "b", status="failed", location="/docs/b"))
+    catalog.put_document(document(kb, "c", status="failed", location="upload/c"))
     assert catalog.is_referenced(sha256="a" * 64)
     assert catalog.is_referenced(parsed="a-parsed.arrow")
     assert not catalog.is_referenced(sha256="b" * 64)
-    assert catalog.references() == ({"a" * 64}, {"a-parsed.arrow"})
+    assert catalog.is_referenced(sha256="c" * 64)
+    assert catalog.references() == ({"a" * 64, "c" * 64}, {"a-parsed.arrow", "c-parsed.arrow"})
 
 
 def test_a_generation_is_swapped_together_with_its_records(catalog: Catalog, kb: KnowledgeBase) -> None:
@@ -132,16 +135,55 @@ def test_a_job_gathers_its_results_in_order(catalog: Catalog, kb: KnowledgeBase)
     assert found.results == [{"path": "a"}, {"path": "b"}]
 
 
-def test_what_a_crash_left_running_is_marked_as_failed(catalog: Catalog, kb: KnowledgeBase) -> None:
-    catalog.put_job(job(kb, "job_1"))
+def test_what_a_crash_left_unfinished_is_found_with_what_is_settled(catalog: Catalog, kb: KnowledgeBase) -> None:
+    request = {"sources": [], "private_hosts": True}
+    catalog.put_job(
+        job(kb, "job_1", request=request), [(0, {"document_id": None}), (1, {"document_id": "a", "status": "indexed"})]
+    )
     catalog.put_job(job(kb, "job_2", state="done", finished_at=datetime.now(UTC)))
-    catalog.fail_unfinished_jobs({"code": "interrupted", "message": "The server stopped."})
-    left, finished = catalog.job("job_1"), catalog.job("job_2")
-    assert left is not None
-    assert finished is not None
-    assert (left.state, left.error and left.error["code"]) == ("failed", "interrupted")
-    assert left.finished_at is not None
-    assert finished.state == "done"
+    [left] = catalog.unfinished_jobs()
+    assert (left.id, left.request) == ("job_1", request)
+    assert catalog.settled_results("job_1") == [(1, {"document_id": "a", "status": "indexed"})]
+    assert catalog.job_results("job_1") == [{"document_id": "a", "status": "indexed"}]
+
+
+def test_a_record_and_its_result_are_written_together(catalog: Catalog, kb: KnowledgeBase) -> None:
+    catalog.put_job(job(kb))
+    catalog.finish_document(document(kb), "job_1", (0, {"document_id": "doc_a"}))
+    with pytest.raises(IntegrityError):  # the job has this result already: neither of the two is written
+        catalog.finish_document(document(kb, passages=99), "job_1", (0, {"document_id": "doc_a"}))
+    found = catalog.document("doc_a")
+    assert found is not None
+    assert found.passages != 99
+
+
+def test_what_is_built_beside_the_serving_table_is_kept_until_it_serves(catalog: Catalog, kb: KnowledgeBase) -> None:
+    catalog.put_job(job(kb))
+    built = document(kb, sha256="b" * 64)
+    catalog.finish_document(built, "job_1", (0, {"document_id": built.id}), "next")
+    assert catalog.document(built.id) is None
+    assert catalog.built_documents("next") == {built.id: built}
+    assert "b" * 64 in catalog.references()[0]
+    catalog.swap_generation(kb.id, "next", [built])
+    assert catalog.document(built.id) == built
+    assert catalog.built_documents("next") == {}
+
+
+def test_an_older_catalog_gains_the_columns_it_lacks(catalog: Catalog, kb: KnowledgeBase, url: str) -> None:
+    catalog.put_document(document(kb))
+    catalog.close()
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+    with connection:
+        connection.execute("ALTER TABLE documents DROP COLUMN tokens")
+        connection.execute("ALTER TABLE jobs DROP COLUMN request")
+        connection.execute("DROP TABLE sources")
+    connection.close()
+    again = Catalog(url)
+    found = again.document("doc_a")
+    assert found is not None
+    assert found.tokens is None
+    assert again.sources(kb.id) == []
+    again.close()
 
 
 def test_old_jobs_are_forgotten_and_running_ones_are_not(catalog: Catalog, kb: KnowledgeBase) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from embedding_backend import BackendFailure, PassageText, Vectors
 from pincite.access import Principal
+from pincite.ingestion import UploadedFile
 from pincite.records import Job
 from pincite.settings import Settings, load_settings
 from pincite.workspace import Workspace
@@ -30,16 +31,25 @@ class HaltingEmbedder(FakeEmbedder):
         self.go.set()
         self.arrived = asyncio.Event()
         self.broken = False
+        self.left = 0
 
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
-        self.arrived.set()
-        await self.go.wait()
+        if not self.left:
+            self.arrived.set()
+            await self.go.wait()
+        else:
+            self.left -= 1
         if self.broken:
             raise BackendFailure("the model is gone")
         return await super().embed_passages(passages)
 
     def halt(self) -> None:
         """Stop at the next passages."""
+        self.halt_after(0)
+
+    def halt_after(self, documents: int) -> None:
+        """Stop after the passages of so many more documents."""
+        self.left = documents
         self.arrived.clear()
         self.go.clear()
 
@@ -94,12 +104,12 @@ async def after_a_crash(workspace: Workspace, tmp_path: Path) -> Settings:
 
 
 async def settle(workspace: Workspace) -> None:
-    """Wait for the repairs that the start has queued."""
+    """Wait for the jobs that the start has taken up or queued."""
     for job in await workspace.unfinished_jobs(OWNER, "manuals"):
         assert (await finish(workspace, job)).state == "done"
 
 
-async def test_a_crash_while_a_new_document_is_indexed_leaves_it_failed(
+async def test_a_crash_while_a_new_document_is_indexed_is_taken_up_again(
     workspace: Workspace, embedder: HaltingEmbedder, file: Path, tmp_path: Path
 ) -> None:
     job = await begin(workspace, embedder, file)
@@ -107,30 +117,72 @@ async def test_a_crash_while_a_new_document_is_indexed_leaves_it_failed(
     async with Workspace(crashed, embedder=FakeEmbedder()) as restarted:
         await settle(restarted)
         ended = await restarted.job(OWNER, job.id)
-        assert (ended.state, ended.error and ended.error["code"]) == ("failed", "interrupted")
-        [record] = await restarted.documents(OWNER, "manuals")
-        assert (record.status, record.error and record.error["code"]) == ("failed", "interrupted")
-        assert await restarted.indexed_passages(OWNER, "manuals") == 0
-        assert (await add(restarted, file)).results[0]["status"] == "indexed"
+        assert (ended.state, ended.done, ended.total) == ("done", 1, 1)
+        assert [result["status"] for result in ended.results] == ["indexed"]
+        assert await restarted.indexed_passages(OWNER, "manuals") == 1
         assert await found(restarted, OLD) == [OLD]
 
 
-async def test_a_crash_while_a_document_is_replaced_brings_the_old_version_back(
+async def test_an_upload_survives_a_crash(workspace: Workspace, embedder: HaltingEmbedder, tmp_path: Path) -> None:
+    received = workspace.incoming / "upload-1"
+    received.write_text(OLD)
+    await workspace.create_knowledge_base(OWNER, "manuals")
+    embedder.halt()
+    job = await workspace.add(OWNER, "manuals", [UploadedFile("pump.txt", received)])
+    await embedder.arrived.wait()
+    crashed = await after_a_crash(workspace, tmp_path)
+    async with Workspace(crashed, embedder=FakeEmbedder()) as restarted:
+        await settle(restarted)
+        [result] = (await restarted.job(OWNER, job.id)).results
+        assert result["status"] == "indexed"
+        assert await found(restarted, OLD) == [OLD]
+        assert not list(restarted.incoming.iterdir())
+
+
+async def test_a_document_that_was_finished_before_a_crash_is_not_touched_again(
+    workspace: Workspace, embedder: HaltingEmbedder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(9):
+        (folder / f"{number}.txt").write_text(f"{number}. {OLD}")
+    embedder.halt_after(4)
+    job = await workspace.add(OWNER, "manuals", [str(folder)], create=True)
+    await embedder.arrived.wait()
+    async for snapshot in workspace.job_events(OWNER, job.id):
+        if snapshot.done == 4:
+            break
+    crashed = await after_a_crash(workspace, tmp_path)
+    other = FakeEmbedder()
+    async with Workspace(crashed, embedder=other) as restarted:
+        await settle(restarted)
+        ended = await restarted.job(OWNER, job.id)
+        assert (ended.done, ended.total, ended.counts) == (9, 9, {"indexed": 9})
+        assert sorted(result["path"] for result in ended.results) == [f"{number}.txt" for number in range(9)]
+        assert {result["status"] for result in ended.results} == {"indexed"}
+        assert other.passages_embedded == 5
+        assert await restarted.indexed_passages(OWNER, "manuals") == 9
+
+
+async def test_a_crash_while_a_document_is_replaced_keeps_the_old_version_until_the_new_one_is_there(
     workspace: Workspace, embedder: HaltingEmbedder, file: Path, tmp_path: Path
 ) -> None:
     await add(workspace, file)
     file.write_text(NEW)
     await begin(workspace, embedder, file)
     crashed = await after_a_crash(workspace, tmp_path)
-    async with Workspace(crashed, embedder=FakeEmbedder()) as restarted:
-        await settle(restarted)
+    halting = HaltingEmbedder()
+    halting.halt()
+    async with Workspace(crashed, embedder=halting) as restarted:
+        await halting.arrived.wait()
         assert await found(restarted, OLD) == [OLD]
+        halting.go.set()
+        await settle(restarted)
+        assert await found(restarted, NEW) == [NEW]
         [record] = await restarted.documents(OWNER, "manuals")
         assert (record.status, record.passages) == ("indexed", 1)
         with await restarted.stored(OWNER, record.id) as stored:
-            assert stored.text == OLD
-        assert (await add(restarted, file)).results[0]["status"] == "indexed"
-        assert await found(restarted, NEW) == [NEW]
+            assert stored.text == NEW
 
 
 async def test_a_cancelled_job_leaves_no_half_document(
@@ -209,11 +261,13 @@ async def test_a_model_that_fails_is_told_for_each_document_and_nothing_is_lost(
     assert await found(workspace, NEW) == [NEW]
 
 
-async def test_closing_the_workspace_cancels_what_runs(
+async def test_closing_the_workspace_leaves_what_runs_for_the_next_start(
     settings: Settings, embedder: HaltingEmbedder, file: Path
 ) -> None:
     async with Workspace(settings, embedder=embedder) as workspace:
         job = await begin(workspace, embedder, file)
     async with Workspace(settings, embedder=FakeEmbedder()) as workspace:
-        assert (await workspace.job(OWNER, job.id)).state == "cancelled"
-        assert (await add(workspace, file)).results[0]["status"] == "indexed"
+        await settle(workspace)
+        assert (await workspace.job(OWNER, job.id)).state == "done"
+        assert await found(workspace, OLD) == [OLD]
+        assert await workspace.indexed_passages(OWNER, "manuals") == 1

@@ -7,7 +7,19 @@ import typer
 from typer.exceptions import TyperException
 
 from pincite import __version__
-from pincite.cli import adding, asking, backend, evaluating, inventory, keys, openwebui, reference, searching, serving
+from pincite.cli import (
+    adding,
+    asking,
+    backend,
+    evaluating,
+    following,
+    inventory,
+    keys,
+    openwebui,
+    reference,
+    searching,
+    serving,
+)
 from pincite.cli.terminal import visible
 from pincite.errors import InvalidRequest, PinciteError
 
@@ -25,6 +37,10 @@ app = typer.Typer(
 app.command("serve")(serving.serve)
 app.command("mcp")(serving.mcp)
 app.command("add")(adding.add)
+app.command("jobs")(following.jobs)
+app.command("cancel")(following.cancel)
+app.command("retry")(adding.retry)
+app.command("sources")(following.sources)
 app.command("search")(searching.search)
 app.command("ask")(asking.ask)
 app.command("list")(inventory.show)

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from pincite.access import Principal
 from pincite.data_lock import running_server
 from pincite.errors import BackendError, DataFolderBusy, UnknownKnowledgeBase
+from pincite.incoming import SourceOptions
+from pincite.records import Job
 from pincite.settings import Settings, load_settings
 
 # Time for another command to finish, or for a server that has just started to say where it is.
@@ -30,9 +32,21 @@ class Door(Protocol):
 
     async def documents(self, kb: str) -> list[Shape]: ...
 
-    def add(self, kb: str, sources: Sequence[str]) -> AsyncIterator[Shape]:
-        """Yield the jobs that add the sources, after each other, at every change."""
+    def add(self, kb: str, sources: Sequence[str], options: SourceOptions) -> AsyncIterator[Shape]:
+        """Yield the jobs that add the sources, after each other, at every change, each result once."""
         ...
+
+    def retry(self, job_id: str) -> AsyncIterator[Shape]:
+        """Yield, in the same way, the job that tries again what failed in another."""
+        ...
+
+    async def jobs(self, kb: str) -> list[Shape]: ...
+
+    async def cancel(self, job_id: str) -> None: ...
+
+    async def sources(self, kb: str) -> list[Shape]: ...
+
+    async def remove_source(self, kb: str, source_id: str) -> None: ...
 
     async def search(self, kb: str, question: str, k: int | None) -> Shape: ...
 
@@ -124,19 +138,47 @@ class FolderDoor:
             for record in await self._workspace.documents(self._who, kb)
         ]
 
-    async def add(self, kb: str, sources: Sequence[str]) -> AsyncIterator[Shape]:
+    async def add(self, kb: str, sources: Sequence[str], options: SourceOptions) -> AsyncIterator[Shape]:
         absolute = [absolute_source(source) for source in sources]
-        added = await self._workspace.add(self._who, kb, absolute, create=True)
-        async for job in self._workspace.job_events(self._who, added.id):
-            yield {
-                "id": job.id,
-                "state": job.state,
-                "done": job.done,
-                "total": job.total,
-                "passages": job.passages,
-                "results": job.results,
-                "error": job.error,
+        added = await self._workspace.add(self._who, kb, absolute, create=True, options=options)
+        async for job in self._followed(added):
+            yield job
+
+    async def retry(self, job_id: str) -> AsyncIterator[Shape]:
+        async for job in self._followed(await self._workspace.retry_job(self._who, job_id)):
+            yield job
+
+    async def _followed(self, job: Job) -> AsyncIterator[Shape]:
+        try:
+            async for snapshot in self._workspace.job_events(self._who, job.id, since=0):
+                yield _job_shape(snapshot)
+        except asyncio.CancelledError:
+            # Whoever stops the command means the job; left unfinished, the next command would go on with it.
+            await self._workspace.cancel_job(self._who, job.id)
+            raise
+
+    async def jobs(self, kb: str) -> list[Shape]:
+        return [_job_shape(job) for job in await self._workspace.jobs(self._who, kb)]
+
+    async def cancel(self, job_id: str) -> None:
+        await self._workspace.cancel_job(self._who, job_id)
+
+    async def sources(self, kb: str) -> list[Shape]:
+        return [
+            {
+                "id": source.id,
+                "location": source.location,
+                "include": list(source.include),
+                "exclude": list(source.exclude),
+                "revision": source.revision,
+                "synced_at": source.synced_at and source.synced_at.isoformat(),
+                "error": source.error,
             }
+            for source in await self._workspace.sources(self._who, kb)
+        ]
+
+    async def remove_source(self, kb: str, source_id: str) -> None:
+        await self._workspace.remove_source(self._who, kb, source_id)
 
     async def search(self, kb: str, question: str, k: int | None) -> Shape:
         from pincite.passage import citation
@@ -176,6 +218,25 @@ class FolderDoor:
 
     async def remove_knowledge_base(self, kb: str) -> None:
         await self._workspace.remove_knowledge_base(self._who, kb)
+
+
+def _job_shape(job: Job) -> Shape:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "stage": job.stage,
+        "done": job.done,
+        "total": job.total,
+        "passages": job.passages,
+        "counts": job.counts,
+        "rate": job.rate,
+        "seconds_left": job.seconds_left,
+        "results": job.results,
+        "error": job.error,
+        "created_at": job.created_at.isoformat(),
+        "finished_at": job.finished_at and job.finished_at.isoformat(),
+    }
 
 
 def absolute_source(source: str) -> str:

@@ -30,9 +30,9 @@ async def _show(kb: str | None, *, as_json: bool) -> int:
         for row in rows:
             typer.echo(json.dumps(row, ensure_ascii=False))
     elif kb is None:
-        _table(("knowledge base", "documents", "passages", "id"), [_knowledge_base_row(row) for row in rows])
+        table(("knowledge base", "documents", "passages", "id"), [_knowledge_base_row(row) for row in rows])
     else:
-        _table(("document", "title", "pages", "passages", "status", "id"), [_document_row(row) for row in rows])
+        table(("document", "title", "pages", "passages", "status", "id"), [_document_row(row) for row in rows])
     return 0
 
 
@@ -131,7 +131,8 @@ def _document_row(row: dict[str, Any]) -> tuple[str, ...]:
     return row["path"], row["title"], str(row["pages"] or "–"), str(row["passages"]), row["status"], row["id"]
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print rows below their columns' names."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

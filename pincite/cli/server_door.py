@@ -11,11 +11,10 @@ import httpx
 from pincite.cli.door import Shape, absolute_source
 from pincite.data_lock import RunningServer
 from pincite.errors import BackendError, PinciteError, UnknownKnowledgeBase
+from pincite.incoming import SourceOptions
 
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 POLL_S = 0.2
-# A job's answer lists every finished document; a long list is asked for less often.
-RESULTS_A_POLL_S = 2000
 FINISHED = frozenset({"done", "failed", "cancelled"})
 
 
@@ -41,19 +40,46 @@ class ServerDoor:
     async def documents(self, kb: str) -> list[Shape]:
         return list(await self._ask("GET", f"/api/knowledge-bases/{_part(kb)}/documents"))
 
-    async def add(self, kb: str, sources: Sequence[str]) -> AsyncIterator[Shape]:
+    async def add(self, kb: str, sources: Sequence[str], options: SourceOptions) -> AsyncIterator[Shape]:
         try:
             await self._ask("GET", f"/api/knowledge-bases/{_part(kb)}")
         except UnknownKnowledgeBase:
             await self._ask("POST", "/api/knowledge-bases", {"name": kb})
         for source in sources:
-            added = {"url": absolute_source(source)}
+            added = {
+                "url": absolute_source(source),
+                "include": options.include,
+                "exclude": options.exclude,
+                "remove_vanished": options.remove_vanished,
+            }
             job = await self._ask("POST", f"/api/knowledge-bases/{_part(kb)}/documents", added)
+            async for snapshot in self._followed(job):
+                yield snapshot
+
+    async def retry(self, job_id: str) -> AsyncIterator[Shape]:
+        async for snapshot in self._followed(await self._ask("POST", f"/api/jobs/{_part(job_id)}/retry")):
+            yield snapshot
+
+    async def _followed(self, job: Shape) -> AsyncIterator[Shape]:
+        yield job
+        told = len(job["results"])
+        while job["state"] not in FINISHED:
+            await asyncio.sleep(POLL_S)
+            job = await self._ask("GET", f"/api/jobs/{job['id']}?since={told}")
+            told += len(job["results"])
             yield job
-            while job["state"] not in FINISHED:
-                await asyncio.sleep(max(POLL_S, len(job["results"]) / RESULTS_A_POLL_S))
-                job = await self._ask("GET", f"/api/jobs/{job['id']}")
-                yield job
+
+    async def jobs(self, kb: str) -> list[Shape]:
+        return list(await self._ask("GET", f"/api/knowledge-bases/{_part(kb)}/jobs"))
+
+    async def cancel(self, job_id: str) -> None:
+        await self._ask("DELETE", f"/api/jobs/{_part(job_id)}")
+
+    async def sources(self, kb: str) -> list[Shape]:
+        return list(await self._ask("GET", f"/api/knowledge-bases/{_part(kb)}/sources"))
+
+    async def remove_source(self, kb: str, source_id: str) -> None:
+        await self._ask("DELETE", f"/api/knowledge-bases/{_part(kb)}/sources/{_part(source_id)}")
 
     async def search(self, kb: str, question: str, k: int | None) -> Shape:
         asked: Shape = {"knowledge_base": kb, "question": question}

@@ -74,8 +74,9 @@ def rows(
     document: Document,
     chunks: Sequence[Chunk],
     vectors: list[Vectors],
+    names: Sequence[str],
 ) -> pa.Table:
-    """Return a document's rows; `vectors` holds (windows, dimensions) per chunk."""
+    """Return a document's rows; `vectors` holds (windows, dimensions) per chunk, `names` what was embedded."""
     pages = {page.number: page for page in document.pages}
     naming = naming_form(reference.path, reference.title, document.text) if len(chunks) > 1 else None
     nexts = [*(chunk.start for chunk in chunks[1:]), len(document.text)]
@@ -107,6 +108,7 @@ def rows(
                     page_starts=tuple(pages[number].start for number in chunk.pages),
                     page_labels=tuple(pages[number].label for number in chunk.pages),
                     boxes=chunk.boxes,
+                    embedded=names[ordinal],
                 )
                 record |= {
                     "lexical": lexical_form(chunk.context + text),
@@ -118,6 +120,25 @@ def rows(
     return table.add_column(columns.get_field_index("vector"), columns.field("vector"), _column(vectors, columns)).cast(
         columns
     )
+
+
+def vectors_by_name(found: pa.Table, dimensions: int) -> dict[str, Vectors]:
+    """Return the vectors (windows, dimensions) of passages by what was embedded, without those that do not tell it."""
+    if not len(found):
+        return {}
+    flat = found["vector"].combine_chunks().flatten().to_numpy().reshape(len(found), -1)[:, :dimensions]
+    passages = found["passage_id"].to_pylist()
+    windows = found["window"].to_numpy()
+    rows: dict[str, list[int]] = {}
+    for row in np.argsort(windows, kind="stable").tolist():
+        rows.setdefault(passages[row], []).append(row)
+    named = {}
+    for passage_id, written in zip(passages, found["passage"].to_pylist(), strict=True):
+        name = CitedPassage.from_json(written).embedded if written else ""
+        # All its windows, in their order.
+        if name and windows[rows[passage_id]].tolist() == list(range(len(rows[passage_id]))):
+            named[name] = flat[rows[passage_id]].astype(np.float32)
+    return named
 
 
 def _column(vectors: list[Vectors], columns: pa.Schema) -> pa.FixedSizeListArray:

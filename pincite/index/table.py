@@ -1,6 +1,8 @@
 """One knowledge base's passages in LanceDB: written document by document, searched by vector and by words."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,8 +16,9 @@ from embedding_backend import BackendFailure, Embedder, EmbeddingModel, PassageT
 from pincite.chunking import Chunk
 from pincite.document import Document
 from pincite.errors import BackendError, IndexMismatch
+from pincite.index.account import Account, account
 from pincite.index.conditions import all_of, condition, quoted
-from pincite.index.schema import remembered_model, rows, schema
+from pincite.index.schema import remembered_model, rows, schema, vectors_by_name
 from pincite.index.view import View
 from pincite.passage import DocumentReference, SearchFilter
 
@@ -110,31 +113,48 @@ class Index:
         chunks: Sequence[Chunk],
         embedder: Embedder,
         progress: Callable[[int], None] | None = None,
-    ) -> int:
-        """Embed the document's passages and put them in place of its old ones, all at once; returns their number.
+    ) -> Account:
+        """Embed the document's passages and put them in place of its old ones, all at once; returns what they hold.
 
-        `progress` is told how many passages have been embedded. Raises BackendError; the old passages then stay.
+        A passage whose text was in the table already keeps its vectors. `progress` is told how many passages have
+        theirs. Raises BackendError; the old passages then stay.
         """
-        vectors: list[Vectors] = []
-        for done in range(0, len(chunks), _BATCH_PASSAGES):
-            texts = [_passage_text(document, chunk) for chunk in chunks[done : done + _BATCH_PASSAGES]]
+        texts = [_passage_text(document, chunk) for chunk in chunks]
+        names = [_name(text) for text in texts]
+        vectors = await self._stored_vectors(reference.id)
+        missing = [(name, text) for name, text in zip(names, texts, strict=True) if name not in vectors]
+        for done in range(0, len(missing), _BATCH_PASSAGES):
+            batch = missing[done : done + _BATCH_PASSAGES]
             try:
-                embedded = await embedder.embed_passages(texts)
+                embedded = await embedder.embed_passages([text for _, text in batch])
             except BackendFailure as failure:
                 raise BackendError(str(failure)) from failure
-            for text, windows in zip(texts, embedded, strict=True):
+            for (name, text), windows in zip(batch, embedded, strict=True):
                 self._check(windows, len(text.windows), reference)
-            vectors.extend(embedded)
+                vectors[name] = windows
             if progress:
-                progress(len(vectors))
+                progress(len(texts) - len(missing) + done + len(batch))
+        if progress and texts and not missing:
+            progress(len(texts))
+        try:
+            counted = await asyncio.to_thread(account, document, chunks, texts, embedder)
+        except BackendFailure as failure:
+            raise BackendError(str(failure)) from failure
         if not chunks:
             await self.remove_document(reference.id)
-            return 0
-        table = await asyncio.to_thread(rows, self._columns, reference, document, chunks, vectors)
+            return counted
+        found = [vectors[name] for name in names]
+        table = await asyncio.to_thread(rows, self._columns, reference, document, chunks, found, names)
         async with self._writing:
             merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             await merge.when_not_matched_by_source_delete(f"document_id = {quoted(reference.id)}").execute(table)
-        return len(chunks)
+        return counted
+
+    async def _stored_vectors(self, document_id: str) -> dict[str, Vectors]:
+        """Return the vectors of a document's passages (windows, dimensions), by what was embedded."""
+        query = self._table.query().where(f"document_id = {quoted(document_id)}")
+        found = await query.select(["passage_id", "window", "passage", "vector"]).to_arrow()
+        return await asyncio.to_thread(vectors_by_name, found, self.model.dimensions)
 
     async def remove_document(self, document_id: str) -> None:
         """Delete a document's passages."""
@@ -178,6 +198,12 @@ class Index:
         """Return the number of passages a search with this filter could find."""
         return int(await self._table.count_rows(all_of("window = 0", condition(where))))
 
+    async def passages_by_document(self) -> dict[str, int]:
+        """Return how many passages the index holds of each document, by id."""
+        found = await self._table.query().where("window = 0").select(["document_id"]).to_arrow()
+        counts = found["document_id"].value_counts()
+        return {str(entry["values"]): int(entry["counts"]) for entry in counts.to_pylist()}
+
     async def view(self) -> View:
         """Return the index as it is now, for one search."""
         async with self._viewing:
@@ -191,3 +217,9 @@ def _passage_text(document: Document, chunk: Chunk) -> PassageText:
         chunk.context + document.text[chunk.start : chunk.end],
         tuple((start + shift, end + shift) for start, end in chunk.windows),
     )
+
+
+def _name(passage: PassageText) -> str:
+    """Return what is the same for passages that the model gives the same vectors."""
+    told = json.dumps([passage.text, passage.windows])
+    return hashlib.sha256(told.encode()).hexdigest()[:32]

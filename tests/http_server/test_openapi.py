@@ -10,8 +10,11 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from embedding_backend import BackendFailure
 from http_server.body_limit import MAX_BODY_BYTES
+from pincite import records
+from pincite.access import Principal
 from pincite.connection import Connection
 from pincite.errors import Overloaded
+from pincite.records import Source
 from tests.http_server.sample_workspace import Served
 
 pytestmark = pytest.mark.anyio
@@ -90,6 +93,9 @@ OCCURRENCES = "/api/documents/{document_id}/occurrences"
 PAGE = "/api/documents/{document_id}/pages/{number}"
 IMAGE = "/api/documents/{document_id}/pages/{number}/image"
 JOB = "/api/jobs/{job_id}"
+SOURCES = "/api/knowledge-bases/{kb}/sources"
+SOURCE = "/api/knowledge-bases/{kb}/sources/{source_id}"
+SYNC = "/api/knowledge-bases/{kb}/sources/{source_id}/sync"
 
 
 def ask(
@@ -105,15 +111,33 @@ def ask(
     return send
 
 
-async def overloaded(served: Served, own: dict[str, str]) -> httpx.Response:
-    """Ask to add while the queue of jobs is full."""
+def overloaded(request: Trigger) -> Trigger:
+    """Return a request that is sent while the queue of jobs is full."""
 
     def full() -> None:
         raise Overloaded("Too many jobs are waiting; try again when one has finished.")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(served.workspace._opened.jobs, "check_capacity", full)
-        return await ask("post", DOCUMENTS, json={"url": "https://git.example.org/a.git"})(served, own)
+    async def send(served: Served, own: dict[str, str]) -> httpx.Response:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(served.workspace._opened.jobs, "check_capacity", full)
+            return await request(served, own)
+
+    return send
+
+
+def with_a_source(request: Trigger) -> Trigger:
+    """Return a request that is sent while the library follows the source `src_1`."""
+
+    async def send(served: Served, own: dict[str, str]) -> httpx.Response:
+        catalog = served.workspace._opened.catalog
+        kb = await served.workspace.knowledge_base(Principal.system(), own["kb"])
+        catalog.put_source(Source("src_1", kb.id, "https://git.example.org/a.git"))
+        try:
+            return await request(served, own)
+        finally:
+            catalog.delete_source("src_1")
+
+    return send
 
 
 def with_backends_away(request: Trigger) -> Trigger:
@@ -132,7 +156,19 @@ def with_backends_away(request: Trigger) -> Trigger:
     return send
 
 
-NOBODY = {"kb": "nobody", "document_id": "nothing", "job_id": "nothing", "code": "nothing"}
+def not_finished(request: Trigger) -> Trigger:
+    """Return a request that is sent while the job goes on."""
+
+    async def send(served: Served, own: dict[str, str]) -> httpx.Response:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(records.Job, "finished", False)
+            return await request(served, own)
+
+    return send
+
+
+MADE_SOURCE = {"source_id": "src_1"}
+NOBODY = {"source_id": "nothing", "kb": "nobody", "document_id": "nothing", "job_id": "nothing", "code": "nothing"}
 ONLY_TOP_K = {"settings": {"top_k": 0}}
 
 TRIGGERS: dict[tuple[str, str, str], Trigger] = {
@@ -155,7 +191,9 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("get", DOCUMENTS, "unknown_knowledge_base"): ask("get", DOCUMENTS, NOBODY),
     ("post", DOCUMENTS, "invalid_request"): ask("post", DOCUMENTS, json={"address": "x"}),
     ("post", DOCUMENTS, "not_permitted"): ask("post", DOCUMENTS, json={"url": "/etc/passwd"}),
-    ("post", DOCUMENTS, "overloaded"): overloaded,
+    ("post", DOCUMENTS, "overloaded"): overloaded(
+        ask("post", DOCUMENTS, json={"url": "https://git.example.org/a.git"})
+    ),
     ("post", DOCUMENTS, "unknown_knowledge_base"): ask("post", DOCUMENTS, NOBODY, json={"url": "https://x.example/"}),
     ("get", DOCUMENT, "unknown_document"): ask("get", DOCUMENT, {"document_id": "nothing"}),
     ("get", DOCUMENT, "unknown_knowledge_base"): ask("get", DOCUMENT, {"kb": "nobody"}),
@@ -175,6 +213,22 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("get", "/api/documents/{document_id}/original", "unknown_document"): ask(
         "get", "/api/documents/{document_id}/original", NOBODY
     ),
+    ("get", SOURCES, "unknown_knowledge_base"): ask("get", SOURCES, NOBODY),
+    ("get", f"{BASE_PATH}/jobs", "unknown_knowledge_base"): ask("get", f"{BASE_PATH}/jobs", NOBODY),
+    ("delete", SOURCE, "not_permitted"): with_a_source(ask("delete", SOURCE, MADE_SOURCE, reader=True)),
+    ("delete", SOURCE, "unknown_knowledge_base"): ask("delete", SOURCE, NOBODY),
+    ("delete", SOURCE, "unknown_source"): ask("delete", SOURCE, {"source_id": "nothing"}),
+    ("post", SYNC, "invalid_request"): ask("post", SYNC, MADE_SOURCE, json={"remove_vanished": "perhaps"}),
+    ("post", SYNC, "not_permitted"): with_a_source(ask("post", SYNC, MADE_SOURCE, reader=True)),
+    ("post", SYNC, "overloaded"): with_a_source(overloaded(ask("post", SYNC, MADE_SOURCE))),
+    ("post", SYNC, "unknown_knowledge_base"): ask("post", SYNC, NOBODY),
+    ("post", SYNC, "unknown_source"): ask("post", SYNC, {"source_id": "nothing"}),
+    ("get", JOB, "invalid_request"): ask("get", JOB, params={"since": -1}),
+    ("get", f"{JOB}/events", "invalid_request"): ask("get", f"{JOB}/events", params={"since": -1}),
+    ("post", f"{JOB}/retry", "unknown_job"): ask("post", f"{JOB}/retry", NOBODY),
+    ("post", f"{JOB}/retry", "not_permitted"): ask("post", f"{JOB}/retry", reader=True),
+    ("post", f"{JOB}/retry", "overloaded"): overloaded(ask("post", f"{JOB}/retry")),
+    ("post", f"{JOB}/retry", "invalid_request"): not_finished(ask("post", f"{JOB}/retry")),
     ("get", JOB, "unknown_job"): ask("get", JOB, NOBODY),
     ("delete", JOB, "unknown_job"): ask("delete", JOB, NOBODY),
     ("delete", JOB, "not_permitted"): ask("delete", JOB, reader=True),
