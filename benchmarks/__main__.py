@@ -6,6 +6,7 @@ python -m benchmarks backend
 python -m benchmarks mcp     [--agents 200] [--seconds 60]
 python -m benchmarks openwebui [--passages 10000]
 python -m benchmarks transcript
+python -m benchmarks ingestion [--documents 10000] [--killed 500] [--kills 30]
 python -m benchmarks answers [--only checking,realdocs,xquad,needles] [--cache FOLDER]
 """
 
@@ -48,6 +49,10 @@ def main() -> None:
     chat.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     chat.add_argument("--passages", type=int, default=10_000)
     commands.add_parser("transcript", help="write docs/mcp-transcript.md: an agent at work on the samples")
+    taken = commands.add_parser("ingestion", help="a large folder, and a server that is killed while it takes one in")
+    taken.add_argument("--documents", type=int, default=10_000)
+    taken.add_argument("--killed", type=int, default=500)
+    taken.add_argument("--kills", type=int, default=30)
     made = commands.add_parser("answers", help="answers, refusals, and what checking finds")
     made.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     made.add_argument("--only", default="checking,realdocs,xquad,needles")
@@ -72,6 +77,11 @@ def main() -> None:
 
             table = asyncio.run(openwebui_turns.measure(arguments.data, arguments.passages, work))
             (TABLES / "openwebui.md").write_text(table, encoding="utf-8")
+        elif arguments.command == "ingestion":
+            from benchmarks.ingestion import measure as take_in
+
+            page = asyncio.run(take_in(work, arguments.documents, arguments.killed, arguments.kills))
+            (TABLES / "ingestion.md").write_text(page, encoding="utf-8")
         elif arguments.command == "transcript":
             from benchmarks.agents import record
 

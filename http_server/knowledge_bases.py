@@ -1,6 +1,8 @@
 """Knowledge bases over REST: list, make, look at, set up, remove."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from http_server.problems import documented
 from http_server.shapes import Job, KnowledgeBase, KnowledgeBaseChanges, NewKnowledgeBase
@@ -57,10 +59,16 @@ async def change_knowledge_base(
     return KnowledgeBase.of(await workspace.update_knowledge_base(caller, kb, changes.settings))
 
 
-@router.get("/{kb}/jobs", responses=documented(NotAuthenticated, UnknownKnowledgeBase))
-async def list_unfinished_jobs(kb: str, caller: Caller, workspace: ServedWorkspace) -> list[Job]:
-    """List the jobs of a knowledge base that wait or run."""
-    return [Job.of(job) for job in await workspace.unfinished_jobs(caller, kb)]
+@router.get("/{kb}/jobs", responses=documented(InvalidRequest, NotAuthenticated, UnknownKnowledgeBase))
+async def list_jobs(
+    kb: str,
+    caller: Caller,
+    workspace: ServedWorkspace,
+    finished: Annotated[bool, Query(description="The newest hundred instead, also those that have ended.")] = False,
+) -> list[Job]:
+    """List the jobs of a knowledge base that wait or run, without their results."""
+    found = workspace.jobs if finished else workspace.unfinished_jobs
+    return [Job.of(job) for job in await found(caller, kb)]
 
 
 @router.delete("/{kb}", status_code=204, responses=documented(NotAuthenticated, NotPermitted, UnknownKnowledgeBase))

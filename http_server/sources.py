@@ -1,4 +1,4 @@
-"""Sources and jobs of a knowledge base over REST: what it follows, and what is being done to it."""
+"""Sources of a knowledge base over REST: what it follows."""
 
 from fastapi import APIRouter, Response
 
@@ -62,12 +62,6 @@ async def synchronise(
 async def remove_source(kb: str, source_id: str, caller: Caller, workspace: ServedWorkspace) -> None:
     """Follow a source no more; its documents stay."""
     await workspace.remove_source(caller, kb, source_id)
-
-
-@router.get("/jobs", responses=documented(NotAuthenticated, UnknownKnowledgeBase))
-async def list_jobs(kb: str, caller: Caller, workspace: ServedWorkspace) -> list[Job]:
-    """List the newest hundred jobs, the newest first, without their results."""
-    return [Job.of(job) for job in await workspace.jobs(caller, kb)]
 
 
 def _shown(source: records.Source, caller: Principal) -> Source:

@@ -135,7 +135,8 @@ class DocumentIndexer:
             UnknownDocument: someone removed it meanwhile.
             BackendError: the embedding model failed.
         """
-        removals = self._removals[key.document_id]
+        async with self._deciding:  # not in the middle of a removal
+            removals = self._removals[key.document_id]
         try:
             chunks = await asyncio.to_thread(
                 chunk,
@@ -151,11 +152,12 @@ class DocumentIndexer:
             origin = Origin(known.source_id, known.fingerprint, known.link)
             record = replace(record, added_at=known.added_at, error=known.error, **asdict(origin))
         record = replace(record, passages=len(chunks), recipe=recipe(target.settings, target.embedder.model))
-        if not target.generation:
-            await asyncio.to_thread(self._announce, record)
+        is_new = not target.generation and await asyncio.to_thread(self._announce, record)
         reference = DocumentReference(key.document_id, document.title, key.path, record.link or "")
         counter = _PassageCounter(target.report)
-        account = await target.index.replace_document(reference, document, chunks, target.embedder, counter)
+        account = await target.index.replace_document(
+            reference, document, chunks, target.embedder, counter, is_new=is_new
+        )
         record = replace(record, **asdict(account))
         async with self._deciding:
             removed = self._removals[key.document_id] != removals
@@ -169,14 +171,15 @@ class DocumentIndexer:
     async def remove(self, record: DocumentRecord, index: Index, report: JobReport | None = None) -> None:
         """Remove a document from catalog, index and store, also when it is just being indexed.
 
-        With `report`, it is that job's result.
+        With `report`, it is that job's result. Its record goes last: without one, nobody would look for its passages.
         """
         async with self._deciding:
             self._removals[record.id] += 1
+            await asyncio.to_thread(self._catalog.put_origins, {record.id: {"recipe": ""}})
+            await index.remove_document(record.id)
             await asyncio.to_thread(self._catalog.delete_document, record.id)
             if report is not None:
                 await report.add_result(result_of(record) | {"status": "removed", "error": None, "warnings": []})
-        await index.remove_document(record.id)
         await asyncio.to_thread(self.forget_files, record.sha256, record.parsed)
 
     async def swap(self, knowledge_base_id: str, table: str, built: dict[str, DocumentRecord], index: Index) -> None:
@@ -205,11 +208,14 @@ class DocumentIndexer:
         except CorruptDocument:
             return None
 
-    def _announce(self, record: DocumentRecord) -> None:
+    def _announce(self, record: DocumentRecord) -> bool:
+        """Write down that the document's passages change now; say whether there was no record of it before."""
         known = self._catalog.document(record.id)
+        is_new = known is None
         if known is None or known.status == "failed":
             known = replace(record, status="indexing", passages=0)
         self._catalog.put_document(replace(known, recipe=""))
+        return is_new
 
 
 def recipe(settings: KnowledgeBaseSettings, model: EmbeddingModel) -> str:

@@ -70,7 +70,7 @@ class ServerDoor:
             yield job
 
     async def jobs(self, kb: str) -> list[Shape]:
-        return list(await self._ask("GET", f"/api/knowledge-bases/{_part(kb)}/jobs"))
+        return list(await self._ask("GET", f"/api/knowledge-bases/{_part(kb)}/jobs?finished=true"))
 
     async def cancel(self, job_id: str) -> None:
         await self._ask("DELETE", f"/api/jobs/{_part(job_id)}")

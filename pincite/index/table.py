@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -113,15 +114,18 @@ class Index:
         chunks: Sequence[Chunk],
         embedder: Embedder,
         progress: Callable[[int], None] | None = None,
+        *,
+        is_new: bool = False,
     ) -> Account:
         """Embed the document's passages and put them in place of its old ones, all at once; returns what they hold.
 
         A passage whose text was in the table already keeps its vectors. `progress` is told how many passages have
-        theirs. Raises BackendError; the old passages then stay.
+        theirs. A document that `is_new` has no rows, and writing costs a quarter of replacing. Raises BackendError; the
+        old passages then stay.
         """
         texts = [_passage_text(document, chunk) for chunk in chunks]
         names = [_name(text) for text in texts]
-        vectors = await self._stored_vectors(reference.id)
+        vectors = {} if is_new else await self._stored_vectors(reference.id)
         missing = [(name, text) for name, text in zip(names, texts, strict=True) if name not in vectors]
         for done in range(0, len(missing), _BATCH_PASSAGES):
             batch = missing[done : done + _BATCH_PASSAGES]
@@ -146,6 +150,9 @@ class Index:
         found = [vectors[name] for name in names]
         table = await asyncio.to_thread(rows, self._columns, reference, document, chunks, found, names)
         async with self._writing:
+            if is_new:
+                await self._table.add(table)
+                return counted
             merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             await merge.when_not_matched_by_source_delete(f"document_id = {quoted(reference.id)}").execute(table)
         return counted
@@ -203,6 +210,12 @@ class Index:
         found = await self._table.query().where("window = 0").select(["document_id"]).to_arrow()
         counts = found["document_id"].value_counts()
         return {str(entry["values"]): int(entry["counts"]) for entry in counts.to_pylist()}
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Keep this process from writing for the time of the block."""
+        async with self._writing:
+            yield
 
     async def view(self) -> View:
         """Return the index as it is now, for one search."""

@@ -5,6 +5,7 @@ import heapq
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from embedding_backend import BackendFailure, Embedder, Vectors
@@ -31,6 +32,8 @@ _MEANT = 0.1
 _MOST_JOINED = 3
 # A search is repeated where the rows it found were moved or deleted before it read them.
 _ATTEMPTS = 5
+# The attempts after these keep this process from writing meanwhile, or a search would never end beside a bulk load.
+_ATTEMPTS_MOVING = 2
 # Words sent to the full-text index; a pasted page is searched by its rarest words.
 _MOST_TERMS = 64
 
@@ -67,21 +70,22 @@ async def search(
     except BackendFailure as failure:
         raise BackendError(str(failure)) from failure
     embedded = time.perf_counter()
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         try:
-            view = await index.view()
-            terms = weigh(question_terms(question), view.sample)
-            # Enough of them that k remain when neighbours are joined.
-            wanted = max(k * (_MOST_JOINED + 1), MOST_RERANKED if reranking else _FEWEST_CANDIDATES)
-            candidates = await _candidates(view, vector, terms, where, wanted)
-            found = time.perf_counter()
-            timings = {"embed": (embedded - started) * 1e3}
-            notes: tuple[str, ...] = ()
-            if reranking is not None:
-                candidates, notes = await _reranked(view, candidates, question, reranking)
-                timings["rerank"] = (time.perf_counter() - found) * 1e3
-            passages = await _passages(view, candidates, terms, k, knowledge_base_id)
-            break
+            async with index.still() if attempt >= _ATTEMPTS_MOVING else nullcontext():
+                view = await index.view()
+                terms = weigh(question_terms(question), view.sample)
+                # Enough of them that k remain when neighbours are joined.
+                wanted = max(k * (_MOST_JOINED + 1), MOST_RERANKED if reranking else _FEWEST_CANDIDATES)
+                candidates = await _candidates(view, vector, terms, where, wanted)
+                found = time.perf_counter()
+                timings = {"embed": (embedded - started) * 1e3}
+                notes: tuple[str, ...] = ()
+                if reranking is not None:
+                    candidates, notes = await _reranked(view, candidates, question, reranking)
+                    timings["rerank"] = (time.perf_counter() - found) * 1e3
+                passages = await _passages(view, candidates, terms, k, knowledge_base_id)
+                break
         except RowsMoved:
             continue
     else:

@@ -214,7 +214,7 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
         "get", "/api/documents/{document_id}/original", NOBODY
     ),
     ("get", SOURCES, "unknown_knowledge_base"): ask("get", SOURCES, NOBODY),
-    ("get", f"{BASE_PATH}/jobs", "unknown_knowledge_base"): ask("get", f"{BASE_PATH}/jobs", NOBODY),
+    ("get", f"{BASE_PATH}/jobs", "invalid_request"): ask("get", f"{BASE_PATH}/jobs", params={"finished": "perhaps"}),
     ("delete", SOURCE, "not_permitted"): with_a_source(ask("delete", SOURCE, MADE_SOURCE, reader=True)),
     ("delete", SOURCE, "unknown_knowledge_base"): ask("delete", SOURCE, NOBODY),
     ("delete", SOURCE, "unknown_source"): ask("delete", SOURCE, {"source_id": "nothing"}),
