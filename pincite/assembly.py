@@ -97,7 +97,7 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
         stack.push_async_callback(language_model.close)
     generations = Generations(settings.index_location, embedders, read_only=read_only)
     stack.push_async_callback(generations.close)
-    pool = ParserPool(settings.parser_workers, _parse_limits(settings))
+    pool = ParserPool(settings.parser_workers, _parse_limits(settings), recognition=settings.recognition)
     stack.push_async_callback(pool.close)
     images = PageImages(pool)
     stack.push_async_callback(images.close)

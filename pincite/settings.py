@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pincite.errors import InvalidSettings
+from pincite.tesseract import Recognition, data_folder, missing_languages
 
 PREFIX = "PINCITE_"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -97,6 +98,15 @@ class Settings(BaseSettings):
     )
     parse_timeout_s: float = Field(default=120.0, gt=0, description="Seconds one document may take to parse.")
     parse_memory_mb: int = Field(default=1536, ge=256, description="Megabytes one parsing process may use.")
+    ocr_languages: Listed = Field(
+        default=(),
+        description="Languages, separated by commas, in which scanned pages are read, by tesseract's names, such as "
+        "`chi_sim,eng`; scanned pages are only reported if unset. A scan that was added before is read when it is "
+        "removed and added again.",
+    )
+    tessdata: Path | None = Field(
+        default=None, description="The folder of tesseract's language data; where systems put it if unset."
+    )
     embedding_threads: int | None = Field(
         default=None, ge=1, le=256, description="Threads of the embedded model; all processors if unset."
     )
@@ -206,6 +216,23 @@ class Settings(BaseSettings):
             raise ValueError("it must be an https address: whoever changes the keys on their way could sign tokens")
         return value
 
+    @model_validator(mode="after")
+    def _check_ocr_languages(self) -> "Settings":
+        if self.ocr_languages:
+            folder = data_folder(self.tessdata)
+            if folder is None:
+                raise ValueError(
+                    "PINCITE_OCR_LANGUAGES needs tesseract's language data, and there is none; install it, such as "
+                    "with `apt install tesseract-ocr-eng tesseract-ocr-chi-sim`, or name its folder in PINCITE_TESSDATA"
+                )
+            if missing := missing_languages(self.ocr_languages, folder):
+                names = " ".join(f"tesseract-ocr-{name.replace('_', '-')}" for name in missing)
+                raise ValueError(
+                    f"PINCITE_OCR_LANGUAGES names {', '.join(missing)}, of which there is no data in {folder}; "
+                    f"install it, such as with `apt install {names}`"
+                )
+        return self
+
     @field_validator("llm_url")
     @classmethod
     def _check_llm_url(cls, value: str | None) -> str | None:
@@ -274,6 +301,12 @@ class Settings(BaseSettings):
                 if getattr(self, name) is not None and not getattr(self, address):
                     raise ValueError(f"{PREFIX}{name.upper()} says nothing without {PREFIX}{address.upper()}; set both")
         return self
+
+    @property
+    def recognition(self) -> Recognition | None:
+        """How scanned pages are read; None where they are only reported."""
+        folder = data_folder(self.tessdata)
+        return Recognition(self.ocr_languages, folder) if self.ocr_languages and folder else None
 
     @property
     def index_location(self) -> str:

@@ -9,6 +9,7 @@ from pincite.errors import CorruptDocument, EmptyDocument, UnsupportedFormat
 from pincite.parsing import formats
 from pincite.parsing.naming import clean_title, shown_name, title_from_name
 from pincite.parsing.text_builder import hidden_text_warning
+from pincite.tesseract import Recognition
 
 __all__ = ["parse"]
 
@@ -17,13 +18,22 @@ _NEVER_TEXT = re.compile("[\x00\ud800-\udfff]")
 _TAGS = re.compile("[\U000e0000-\U000e007f]")
 
 
-def parse(data: bytes, name: str) -> Document:
+def parse(data: bytes, name: str, recognition: Recognition | None = None, recognition_s: float = 0.0) -> Document:
     """Return the document in `data`; `name` is its file name, which helps to tell the format.
+
+    With a `recognition`, scanned pages of a PDF are read, for `recognition_s` seconds at the most.
 
     Call it inside a worker process: a hostile document can hang or kill the parser. Raises DocumentError.
     """
     media_type = formats.detect(data, name)
-    document = _parser(media_type, name)(data, name)
+    if media_type == formats.PDF and recognition is not None:
+        from pincite.parsing.pdf import parse_pdf
+        from pincite.parsing.recognition import Recogniser
+
+        recogniser = Recogniser(recognition.languages, str(recognition.folder), recognition_s)
+        document = parse_pdf(data, name, recogniser)
+    else:
+        document = _parser(media_type, name)(data, name)
     if not document.pages and not document.text.strip():
         if document.warnings:
             raise CorruptDocument(f"{shown_name(name)}: nothing of it could be read: {document.warnings[0].message}")

@@ -42,10 +42,13 @@ def remove_hidden(page: pymupdf.Page, blocks: Sequence[Any]) -> int:
     removed = 0
     for block in blocks:
         for line in block.get("lines", ()):
-            hidden = [span for span in line["spans"] if sight.hides(span)]
-            if hidden:
-                removed += sum(len("".join(_text(span).split())) for span in hidden)
-                line["spans"] = [span for span in line["spans"] if span not in hidden]
+            seen = []
+            for span in line["spans"]:
+                if sight.hides(span):
+                    removed += len("".join(_text(span).split()))
+                else:
+                    seen.append(span)
+            line["spans"] = seen
     return removed
 
 

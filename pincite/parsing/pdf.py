@@ -1,5 +1,6 @@
 """PDF to Document: pages with the place of every word, sections, title, and what could not be read."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from pincite.parsing.pdf_outline import read_outline, sections_of_outline, with_
 from pincite.parsing.pdf_text import PageContent, read_content
 from pincite.parsing.pdf_title import document_title
 from pincite.parsing.reading_order import Row, columns_of
+from pincite.parsing.recognition import Recogniser
 from pincite.parsing.ruled_tables import gather_tables
 from pincite.parsing.text_builder import hidden_text_warning
 from pincite.parsing.typographic_headings import headings_by_type
@@ -29,6 +31,7 @@ _WINDOW_PAGES = 96
 _PAGES_PER_ENTRY = 4
 
 _PAGES_NAMED = 10
+_BLANK = "it is blank"
 
 # MuPDF reports damage by exceptions of its own, by RuntimeError and by ValueError, depending on the layer.
 MUPDF_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, pymupdf.mupdf.FzErrorBase)
@@ -46,8 +49,10 @@ class _RawPage:
     content: PageContent
 
 
-def parse_pdf(data: bytes, name: str) -> Document:
+def parse_pdf(data: bytes, name: str, recogniser: Recogniser | None = None) -> Document:
     """Return the document in a PDF file; `name` only serves for its title and for messages.
+
+    With a `recogniser`, pages that have no text but pictures or drawings are read by it.
 
     Raises EmptyDocument, EncryptedDocument (a password is needed) or CorruptDocument. Pages that cannot be read or have
     no text are kept, empty, each with a warning. Nothing the file asks for (scripts, links, attachments) is followed.
@@ -59,7 +64,7 @@ def parse_pdf(data: bytes, name: str) -> Document:
             warnings.append(ParseWarning("document_repaired", message))
         assembly = Assembly()
         hidden: dict[int, int] = {}
-        layouts = _layouts(pdf, warnings, hidden)
+        layouts = _layouts(pdf, recogniser, warnings, hidden)
         layout = next(layouts, None)
         while layout is not None:
             after = next(layouts, None)
@@ -69,6 +74,9 @@ def parse_pdf(data: bytes, name: str) -> Document:
             raise CorruptDocument(
                 f"{shown_name(name)}: none of its {pdf.page_count} pages can be read; export the file again."
             )
+        if recogniser and recogniser.read:
+            message = f"the text of {recogniser.read} pages was read off their pictures (OCR); it may have mistakes"
+            warnings.append(ParseWarning("text_recognised", message))
         if hidden:
             warnings.append(_hidden_text(hidden))
         sections = _sections(pdf, assembly)
@@ -104,12 +112,14 @@ def open_pdf(data: bytes, name: str) -> pymupdf.Document:
     return pdf
 
 
-def _layouts(pdf: pymupdf.Document, warnings: list[ParseWarning], hidden: dict[int, int]) -> Iterator[PageLayout]:
+def _layouts(
+    pdf: pymupdf.Document, recogniser: Recogniser | None, warnings: list[ParseWarning], hidden: dict[int, int]
+) -> Iterator[PageLayout]:
     """Yield the pages; `hidden` takes the characters left out of each, by its number."""
     labelled = bool(pdf.get_page_labels())
     for first in range(0, pdf.page_count, _WINDOW_PAGES):
         window = range(first, min(first + _WINDOW_PAGES, pdf.page_count))
-        raw = [_read_page(pdf, index, labelled, warnings) for index in window]
+        raw = [_read_page(pdf, index, labelled, recogniser, warnings) for index in window]
         texts, furniture = set_apart_furniture(
             [page.content.groups[0] if page.content.groups else [] for page in raw],
             [(page.width, page.height) for page in raw],
@@ -143,7 +153,9 @@ def _furniture(row: Row) -> Block:
     return Block(Kind.FURNITURE, [Line(row.pieces)])
 
 
-def _read_page(pdf: pymupdf.Document, index: int, labelled: bool, warnings: list[ParseWarning]) -> _RawPage:
+def _read_page(
+    pdf: pymupdf.Document, index: int, labelled: bool, recogniser: Recogniser | None, warnings: list[ParseWarning]
+) -> _RawPage:
     number = index + 1
     pymupdf.TOOLS.reset_mupdf_warnings()
     try:
@@ -151,7 +163,7 @@ def _read_page(pdf: pymupdf.Document, index: int, labelled: bool, warnings: list
         label = _decoded_label(page.get_label()) if labelled else None
         raw = _RawPage(number, label or None, page.rect.width, page.rect.height, read_content(page))
         if not raw.content.groups:
-            warnings.append(_page_without_text(page, number))
+            _read_picture(page, raw, recogniser, warnings)
         elif _DAMAGE.search(pymupdf.TOOLS.mupdf_warnings()):
             message = f"page {number} is damaged; some of its text may be missing"
             warnings.append(ParseWarning("page_damaged", message, number))
@@ -161,14 +173,29 @@ def _read_page(pdf: pymupdf.Document, index: int, labelled: bool, warnings: list
     return raw
 
 
-def _page_without_text(page: pymupdf.Page, number: int) -> ParseWarning:
-    if page.get_image_info():
-        what = "it looks scanned"
-    elif page.get_cdrawings():
-        what = "it holds only drawings"
+def _read_picture(
+    page: pymupdf.Page, raw: _RawPage, recogniser: Recogniser | None, warnings: list[ParseWarning]
+) -> None:
+    """Read a page without text off its picture, where that is wanted and there is one; else say what it looks like."""
+    what = _look(page)
+    if what == _BLANK or recogniser is None:
+        hint = "" if what == _BLANK else "; set PINCITE_OCR_LANGUAGES to have it read"
+    elif not recogniser.has_time:
+        hint = "; the time for one document was used up before it was read: split it, or raise PINCITE_PARSE_TIMEOUT_S"
     else:
-        what = "it is blank"
-    return ParseWarning("page_without_text", f"page {number} has no text; {what}", number)
+        hint = "; nothing could be read off it"
+        hidden = raw.content.hidden
+        with contextlib.suppress(*MUPDF_ERRORS):
+            raw.content = replace(read_content(page, recogniser), hidden=hidden)
+    if not raw.content.groups:
+        message = f"page {raw.number} has no text; {what}{hint}"
+        warnings.append(ParseWarning("page_without_text", message, raw.number))
+
+
+def _look(page: pymupdf.Page) -> str:
+    if page.get_image_info():
+        return "it looks scanned"
+    return "it holds only drawings" if page.get_cdrawings() else _BLANK
 
 
 def _decoded_label(label: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pymupdf
 
 from pincite.parsing.hidden_pdf_text import holds_hidden, remove_hidden
+from pincite.parsing.recognition import Recogniser
 from pincite.parsing.text_piece import Piece, Rectangle, Style, in_reading_frame
 
 # Ligatures are expanded so that "fi" can be searched for; images are left out because only text is wanted here.
@@ -73,12 +74,12 @@ class PageContent:
     hidden: int = 0
 
 
-def read_content(page: pymupdf.Page) -> PageContent:
-    """Return the page's text and its lines and boxes.
+def read_content(page: pymupdf.Page, recogniser: Recogniser | None = None) -> PageContent:
+    """Return the page's text and its lines and boxes; with a `recogniser`, the text that it reads off the page.
 
     Words are runs without spaces, except that each Chinese or Japanese character is a word, so that marks stay tight.
     """
-    text_page = page.get_textpage(flags=TEXT_FLAGS)
+    text_page = recogniser.text_page(page, TEXT_FLAGS) if recogniser else page.get_textpage(flags=TEXT_FLAGS)
     rotation = page.rotation_matrix
     matrix: Matrix = (rotation.a, rotation.b, rotation.c, rotation.d, rotation.e, rotation.f)
     lines = None
@@ -86,11 +87,12 @@ def read_content(page: pymupdf.Page) -> PageContent:
     if not _NEEDS_CHARACTERS.search(text_page.extractTEXT()):
         content = text_page.extractDICT()["blocks"]
         # MuPDF's words do not say how they are drawn.
-        if not holds_hidden(page, content):
+        if recogniser or not holds_hidden(page, content):
             lines = _lines_with_words(content, text_page.extractWORDS(), matrix)
     if lines is None:
         content = text_page.extractRAWDICT()["blocks"]
-        hidden = remove_hidden(page, content)
+        # What was recognised lies invisible over the picture, all of it.
+        hidden = 0 if recogniser else remove_hidden(page, content)
         lines = list(_lines_with_characters(content, matrix))
     groups = _by_direction(lines)
     vectors = [b for b in content if b["type"] == _VECTOR_BLOCK]

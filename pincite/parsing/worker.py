@@ -28,9 +28,12 @@ from pincite.errors import (
 )
 from pincite.parsing.naming import shown_name
 from pincite.parsing.worker_process import LENGTH, MAX_HEADER_BYTES, frame_head
+from pincite.tesseract import Recognition
 
 _log = logging.getLogger(__name__)
 MIB = 1024 * 1024
+# Of a document's time; what a page takes that was begun in it, and what comes after, has to fit into the rest.
+RECOGNITION_SHARE = 0.6
 WORKER_COMMAND = (sys.executable, "-P", "-X", "utf8", "-m", "pincite.parsing.worker_process")
 
 
@@ -58,12 +61,18 @@ class ParserPool:
     """
 
     def __init__(
-        self, workers: int, limits: ParseLimits | None = None, *, command: Sequence[str] = WORKER_COMMAND
+        self,
+        workers: int,
+        limits: ParseLimits | None = None,
+        *,
+        recognition: Recognition | None = None,
+        command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
         if workers < 1:
             raise InvalidRequest(f"a parser pool needs at least one worker, not {workers}")
         self.limits = limits or ParseLimits()
-        self._command = tuple(command)
+        self._recognition = recognition
+        self._command = tuple(command) + (("--tessdata", str(recognition.folder)) if recognition else ())
         self._free = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
@@ -81,7 +90,11 @@ class ParserPool:
             raise DocumentTooLarge(
                 f"{shown_name(name)}: {size} bytes are over the limit of {self.limits.max_bytes}; split the document"
             )
-        request = {"task": "parse", "name": name, "cpu_s": self.limits.cpu_s}
+        request: dict[str, Any] = {"task": "parse", "name": name, "cpu_s": self.limits.cpu_s, "ocr": None}
+        if self._recognition is not None:
+            seconds = RECOGNITION_SHARE * min(self.limits.timeout_s, self.limits.cpu_s)
+            languages, folder = self._recognition.languages, str(self._recognition.folder)
+            request["ocr"] = {"languages": languages, "folder": folder, "seconds": seconds}
         payload = await self._run(request, data, name, self.limits.timeout_s)
         return await asyncio.to_thread(decode, payload)
 

@@ -1,11 +1,11 @@
 """The process that parses: one document at a time, over a length-prefixed protocol, until it is killed or retired.
 
 A frame is four bytes (the length of a JSON header), the header, and `header["size"]` bytes of payload.
-Requests: `{"task": "parse", "name", "handed", "cpu_s", "size"}` with the document as payload, or `{"task": "render",
-"number", "scale", "marks", …}`. Where `handed` is true, the document comes as an open file over the socket that the
-process inherits: it can open none itself. The first frame is `{"ok": true, "confined": {…}}`, replies are `{"ok": true,
-"resident_bytes", "size"}` with Arrow IPC bytes or a PNG as payload, or `{"ok": false, "code", "message", "detail"}`.
-Nothing is pickled: a document that takes the parser over still runs no code in the parent.
+Requests: `{"task": "parse", "name", "handed", "ocr", "cpu_s", "size"}` with the document as payload, or `{"task":
+"render", "number", "scale", "marks", …}`. Where `handed` is true, the document comes as an open file over the socket
+that the process inherits: it can open none itself. The first frame is `{"ok": true, "confined": {…}}`, replies are
+`{"ok": true, "resident_bytes", "size"}` with Arrow IPC bytes or a PNG as payload, or `{"ok": false, "code", "message",
+"detail"}`. Nothing is pickled: a document that takes the parser over still runs no code in the parent.
 """
 
 import argparse
@@ -31,11 +31,12 @@ def main() -> None:
     parser.add_argument("--memory-bytes", type=int, required=True)
     parser.add_argument("--max-output-bytes", type=int, required=True)
     parser.add_argument("--files-fd", type=int, required=True)
+    parser.add_argument("--tessdata", type=Path)
     options = parser.parse_args()
     sandbox.die_with_parent()
     request_fd, reply_fd = sandbox.silence()
     files = socket.socket(fileno=options.files_fd)
-    confined = sandbox.confine(())
+    confined = sandbox.confine([str(options.tessdata)] if options.tessdata else [])
     sandbox.limit_resources(options.memory_bytes)
     with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies, files:
         write_frame(replies, {"ok": True, "confined": confined}, b"")
@@ -103,8 +104,12 @@ def _do(request: dict[str, Any], payload: bytes) -> bytes:
         return render_page(payload, request["number"], request["scale"], request["marks"])
     from pincite.document_codec import encode
     from pincite.parsing import parse
+    from pincite.tesseract import Recognition
 
-    return encode(parse(payload, request["name"]))
+    if (ocr := request.get("ocr")) is None:
+        return encode(parse(payload, request["name"]))
+    recognition = Recognition(tuple(ocr["languages"]), Path(ocr["folder"]))
+    return encode(parse(payload, request["name"], recognition, ocr["seconds"]))
 
 
 def _failure(error: PinciteError) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def main() -> int:
         os.environ["PINCITE_TEST_OPENWEBUI"] = str(openwebui())
     if any("chromium" in path.name or path in parts["openwebui"] for path in chosen):
         _provide_chromium()
+    if any("tesseract" in path.name for path in chosen):
+        _install("tesseract-ocr", "tesseract-ocr-eng", "tesseract-ocr-chi-sim")
     # One process: a browser and its server, or a few of vLLM's, are enough for two cores.
     return run_program(folder, "python", "-m", "pytest", "-n", "0", "-rs", *map(str, chosen), *arguments)
 
@@ -49,16 +51,21 @@ def _chosen(parts: dict[str, list[Path]], name: str) -> list[Path]:
 
 
 def _provide_chromium() -> None:
-    if any(map(shutil.which, CHROMIUM)):
-        return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        print("Installing Debian's chromium …", flush=True)
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], check=False, env=quiet)
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-noto-cjk"]
-        subprocess.run(install, check=False, env=quiet, stdout=subprocess.DEVNULL)
+    if not any(map(shutil.which, CHROMIUM)):
+        _install("chromium", "fonts-noto-cjk")
     if not any(map(shutil.which, CHROMIUM)):
         sys.exit("There is no Chromium, which the browser tests need; install it: apt install chromium")
+
+
+def _install(*packages: str) -> None:
+    """Install Debian's packages where that is possible; the tests say what is missing where it is not."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    print(f"Installing Debian's {' '.join(packages)} …", flush=True)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], check=False, env=quiet)
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    subprocess.run(install, check=False, env=quiet, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
