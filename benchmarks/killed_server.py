@@ -82,8 +82,8 @@ def served(data: Path) -> "Iterator[tuple[subprocess.Popen[str], RunningServer]]
     said = subprocess.DEVNULL
     with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=said, stderr=said, text=True) as process:
         try:
-            # The lock file of the one that was killed names a server that is gone.
-            while (server := running_server(data)) is None:
+            # For a moment the lock is that of this one, and what stands in its file that of the one that was killed.
+            while (server := running_server(data)) is None or server.pid != process.pid:
                 if process.poll() is not None:
                     raise RuntimeError("the server ended before it served")
                 time.sleep(0.02)

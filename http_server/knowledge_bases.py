@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from http_server.problems import documented
-from http_server.shapes import Job, KnowledgeBase, KnowledgeBaseChanges, NewKnowledgeBase
+from http_server.shapes import Account, Job, KnowledgeBase, KnowledgeBaseChanges, NewKnowledgeBase
 from http_server.workspace_access import Caller, ServedWorkspace
 from pincite.errors import (
     BackendError,
+    IndexMismatch,
     InvalidRequest,
     InvalidSettings,
     NameTaken,
@@ -69,6 +70,13 @@ async def list_jobs(
     """List the jobs of a knowledge base that wait or run, without their results."""
     found = workspace.jobs if finished else workspace.unfinished_jobs
     return [Job.of(job) for job in await found(caller, kb)]
+
+
+@router.get("/{kb}/account", responses=documented(BackendError, IndexMismatch, NotAuthenticated, UnknownKnowledgeBase))
+async def read_account(kb: str, caller: Caller, workspace: ServedWorkspace) -> Account:
+    """Count what went into a knowledge base and what came out: pages, characters, tokens, passages."""
+    _, sums = await workspace.accounts(caller, kb)
+    return Account.model_validate(sums)
 
 
 @router.delete("/{kb}", status_code=204, responses=documented(NotAuthenticated, NotPermitted, UnknownKnowledgeBase))

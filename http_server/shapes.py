@@ -80,7 +80,16 @@ class Document(BaseModel):
     sha256: str
     size: int = Field(description="Bytes.")
     pages: int = Field(description="0 for a format without pages.", examples=[24])
+    pages_without_text: int = Field(examples=[1])
+    pages_failed: int = Field(examples=[0])
     passages: int = Field(examples=[61])
+    characters: int | None = Field(
+        description="That are not white space; absent where an older version did not count.", examples=[48211]
+    )
+    characters_in_passages: int | None = Field(examples=[48211])
+    tokens: int | None = Field(description="Of all passages.", examples=[11034])
+    tokens_embedded: int | None = Field(examples=[11034])
+    link: str | None = Field(description="Where it can be seen at its origin, as it was when it was read.")
     status: Literal["indexed", "partial", "failed"]
     warnings: list[DocumentWarning]
     error: DocumentProblem | None
@@ -91,6 +100,50 @@ class Document(BaseModel):
         return Document.model_validate(
             {name: getattr(record, name) for name in Document.model_fields} | {"warnings": list(record.warnings)}
         )
+
+
+class DocumentAccount(BaseModel):
+    """What went in of a document and what came out; `differences` are sentences, one for two numbers that differ."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    document_id: str
+    path: str
+    status: str
+    pages: int
+    pages_with_text: int
+    pages_without_text: int
+    pages_failed: int
+    characters: int | None
+    characters_in_passages: int | None
+    tokens: int | None
+    tokens_embedded: int | None
+    passages: int
+    passages_in_index: int | None
+    differences: list[str]
+
+
+class Account(BaseModel):
+    """The sums over the documents of a knowledge base, and the documents of which something does not add up."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    adds_up: bool
+    documents: int
+    failed: int = Field(description="Documents that could not be indexed.")
+    pages: int
+    pages_with_text: int
+    pages_without_text: int
+    pages_failed: int
+    characters: int = Field(description="That are not white space.")
+    characters_in_passages: int
+    tokens: int
+    tokens_embedded: int
+    passages: int
+    passages_in_index: int | None
+    not_counted: int = Field(description="Documents that were indexed by a version that did not count.")
+    strays: int = Field(description="Passages in the index of documents that are not there.")
+    differing: list[DocumentAccount]
 
 
 class DocumentResult(BaseModel):

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from embedding_backend import Embedder
 from pincite.access import Principal
+from pincite.accounts import DocumentAccount, Totals, account_of, totals
 from pincite.answers import Event, Help, answer
 from pincite.assembly import Parts
 from pincite.document import Box
@@ -226,6 +227,23 @@ class Reading:
         found = await self.knowledge_base(who, kb)
         async with self._opened.generations.use(found) as index:
             return await index.count()
+
+    async def accounts(self, who: Principal, kb: str) -> tuple[list[DocumentAccount], Totals]:
+        """Return what went in of each document and what came out, by path, and the sums.
+
+        Raises:
+            UnknownKnowledgeBase: there is none, or it may not be read.
+            IndexMismatch: it was indexed with an embedding model that is not configured any more.
+        """
+        found = await self.knowledge_base(who, kb)
+        async with self._opened.generations.use(found) as index:
+            indexed = await index.passages_by_document()
+        # Of what is just being indexed, passages may be there before its record.
+        everything = await asyncio.to_thread(self._opened.catalog.documents, found.id)
+        changing = {record.id for record in everything if record.status == "indexing"}
+        indexed = {document_id: count for document_id, count in indexed.items() if document_id not in changing}
+        accounts = [account_of(record, indexed) for record in everything if record.id not in changing]
+        return accounts, totals(accounts, indexed)
 
     async def is_outdated(self, who: Principal, kb: str) -> bool:
         """Say whether the index was built otherwise than the settings ask for, so that it has to be built anew.

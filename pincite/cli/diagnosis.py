@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pincite.access import Principal
+from pincite.accounts import DocumentAccount, Totals, account_of
 from pincite.errors import PinciteError
 from pincite.records import DocumentRecord, KnowledgeBase
 from pincite.settings import Settings
@@ -29,6 +30,12 @@ class DocumentFinding:
     pages_failed: int
     passages: int
     reasons: list[str]
+    passages_in_index: int | None = None
+    characters: int | None = None
+    characters_in_passages: int | None = None
+    tokens: int | None = None
+    tokens_embedded: int | None = None
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,9 @@ class Finding:
     @property
     def is_broken(self) -> bool:
         """Whether something that was added cannot be found."""
-        return self.problem is not None or any(document.status == "failed" for document in self.documents)
+        return self.problem is not None or any(
+            document.status == "failed" or document.differences for document in self.documents
+        )
 
     def shape(self) -> dict[str, Any]:
         """Return the finding as JSON-like values."""
@@ -169,10 +178,12 @@ async def _examine(workspace: "Workspace", who: Principal, kb: KnowledgeBase) ->
     indexed: int | None = None
     problem = None
     notes = []
+    accounts: dict[str, DocumentAccount] = {}
     try:
         if await workspace.is_outdated(who, kb.id):
             notes.append(OUTDATED)
-        indexed = await workspace.indexed_passages(who, kb.id)
+        of_each, sums = await workspace.accounts(who, kb.id)
+        indexed = sums.passages_in_index
     except PinciteError as error:
         problem = error.message
     else:
@@ -181,26 +192,47 @@ async def _examine(workspace: "Workspace", who: Principal, kb: KnowledgeBase) ->
                 f"the index holds {indexed} passages, the catalog counts {kb.passages}; "
                 "a job may be running, otherwise restart the server, which repairs it"
             )
-    documents = [_document(record) for record in await workspace.documents(who, kb.id)]
+        accounts = {account.document_id: account for account in of_each}
+        notes.append(_sums(sums))
+    documents = [_document(record, accounts.get(record.id)) for record in await workspace.documents(who, kb.id)]
     return Finding(kb.name, kb.passages, indexed, problem, documents, notes)
 
 
-def _document(record: DocumentRecord) -> DocumentFinding:
+def _sums(sums: Totals) -> str:
+    """Return in a line what went in and what came out."""
+    sentence = (
+        f"{sums.pages:,} pages: {sums.pages_with_text:,} with text, {sums.pages_without_text:,} without, "
+        f"{sums.pages_failed:,} failed; {sums.characters_in_passages:,} of {sums.characters:,} characters in passages, "
+        f"{sums.tokens_embedded:,} of {sums.tokens:,} tokens embedded"
+    )
+    return sentence + (
+        f"; {sums.not_counted} documents are of a version that did not count" if sums.not_counted else ""
+    )
+
+
+def _document(record: DocumentRecord, account: DocumentAccount | None) -> DocumentFinding:
     reasons = [str(warning["message"]) for warning in record.warnings]
     if record.error is not None:
         older = "" if record.status == "failed" else " (an older version is searchable)"
         reasons.insert(0, record.error["message"] + older)
     elif not record.passages:
         reasons.insert(0, "nothing of it can be found: it has no text")
-    with_text = record.pages - record.pages_without_text - record.pages_failed
+    account = account or account_of(record, None)
+    reasons += [f"! {difference}" for difference in account.differences]
     return DocumentFinding(
         path=record.path,
         status=record.status,
-        pages_with_text=with_text,
+        pages_with_text=account.pages_with_text,
         pages_without_text=record.pages_without_text,
         pages_failed=record.pages_failed,
         passages=record.passages,
         reasons=reasons,
+        passages_in_index=account.passages_in_index,
+        characters=record.characters,
+        characters_in_passages=record.characters_in_passages,
+        tokens=record.tokens,
+        tokens_embedded=record.tokens_embedded,
+        differences=account.differences,
     )
 
 

@@ -13,7 +13,7 @@ from http_server.body_limit import MAX_BODY_BYTES
 from pincite import records
 from pincite.access import Principal
 from pincite.connection import Connection
-from pincite.errors import Overloaded
+from pincite.errors import BackendError, IndexMismatch, Overloaded, PinciteError
 from pincite.records import Source
 from tests.http_server.sample_workspace import Served
 
@@ -93,6 +93,7 @@ OCCURRENCES = "/api/documents/{document_id}/occurrences"
 PAGE = "/api/documents/{document_id}/pages/{number}"
 IMAGE = "/api/documents/{document_id}/pages/{number}/image"
 JOB = "/api/jobs/{job_id}"
+ACCOUNT = "/api/knowledge-bases/{kb}/account"
 SOURCES = "/api/knowledge-bases/{kb}/sources"
 SOURCE = "/api/knowledge-bases/{kb}/sources/{source_id}"
 SYNC = "/api/knowledge-bases/{kb}/sources/{source_id}/sync"
@@ -120,6 +121,20 @@ def overloaded(request: Trigger) -> Trigger:
     async def send(served: Served, own: dict[str, str]) -> httpx.Response:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(served.workspace._opened.jobs, "check_capacity", full)
+            return await request(served, own)
+
+    return send
+
+
+def with_no_model(request: Trigger, kind: type[PinciteError]) -> Trigger:
+    """Return a request that is sent while the index cannot be opened."""
+
+    def gone(*_: Any) -> Any:
+        raise kind("the index was built with a model that is not there")
+
+    async def send(served: Served, own: dict[str, str]) -> httpx.Response:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(served.workspace._opened.generations, "use", gone)
             return await request(served, own)
 
     return send
@@ -213,6 +228,9 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("get", "/api/documents/{document_id}/original", "unknown_document"): ask(
         "get", "/api/documents/{document_id}/original", NOBODY
     ),
+    ("get", ACCOUNT, "backend_error"): with_no_model(ask("get", ACCOUNT), BackendError),
+    ("get", ACCOUNT, "index_mismatch"): with_no_model(ask("get", ACCOUNT), IndexMismatch),
+    ("get", ACCOUNT, "unknown_knowledge_base"): ask("get", ACCOUNT, NOBODY),
     ("get", SOURCES, "unknown_knowledge_base"): ask("get", SOURCES, NOBODY),
     ("get", f"{BASE_PATH}/jobs", "invalid_request"): ask("get", f"{BASE_PATH}/jobs", params={"finished": "perhaps"}),
     ("delete", SOURCE, "not_permitted"): with_a_source(ask("delete", SOURCE, MADE_SOURCE, reader=True)),
