@@ -35,13 +35,20 @@ def engine() -> str | None:
     return ran.stdout.strip() or None if ran.returncode == 0 else None
 
 
-def build(tag: str, *options: str) -> float:
-    """Build an image of this checkout and return the seconds it took."""
-    started = time.monotonic()
+def has(image: str) -> bool:
+    """Say whether the engine has an image, or can pull it."""
+    for verb in (("image", "inspect"), ("pull",)):
+        ran = subprocess.run(["docker", *verb, image], capture_output=True, timeout=COMMAND_S, check=False)
+        if ran.returncode == 0:
+            return True
+    return False
+
+
+def build(tag: str, *options: str) -> None:
+    """Build an image of this checkout."""
     command = ["docker", "build", "--tag", tag, "--file", "docker/Dockerfile", *options, "."]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=None)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
-    return time.monotonic() - started
 
 
 @dataclass
