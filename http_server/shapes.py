@@ -273,6 +273,9 @@ class Citation(BaseModel):
     pages: list[int] | None = Field(None, description="Every page the passage touches.", examples=[[12]])
     page_label: str | None = Field(None, examples=["xii"])
     section: str = Field(examples=["§3.2 Force majeure"])
+    table_header: str | None = Field(
+        None, description="The header row of the table that the text begins within.", examples=["Item | Price"]
+    )
     text: str
     start: int = Field(examples=[10412])
     end: int = Field(examples=[11010])

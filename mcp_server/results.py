@@ -39,6 +39,7 @@ class SearchHit(BaseModel):
     page_label: str | None = None
     pages: list[int] = []
     section: str = ""
+    table_header: str = ""
     start: int
     end: int
     truncated: bool = False

@@ -63,6 +63,7 @@ def _hit(passage: Passage, url: str) -> SearchHit:
         page_label=passage.page_label,
         pages=list(passage.pages),
         section=passage.section,
+        table_header=passage.table_header,
         start=passage.start,
         end=passage.end,
     )

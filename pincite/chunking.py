@@ -1,7 +1,7 @@
 """A document cut into passages: whole sentences, of one section and page, never longer than the model reads.
 
-What is embedded is `context + text`: the title and the section path in front tell the model what a passage is about;
-what is cited is the text alone.
+What is embedded is `context + text`: the title, the section path and, within a table, its header row in front tell the
+model what a passage is about; what is cited is the text alone.
 """
 
 from bisect import bisect_right
@@ -20,6 +20,8 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 SMALLEST_SHARE = 0.25
 # The title and the section path may take this share of a passage; longer ones are cut at their front.
 CONTEXT_SHARE = 0.125
+# And so much the header of a table whose later rows the passage begins with; a longer one is cut at its end.
+HEADER_SHARE = 0.125
 # Fewer tokens than this left for the text would make a passage of the prefix.
 _SMALLEST_BUDGET = 32
 # Characters a token stands for at the most, on the average of a passage.
@@ -30,9 +32,10 @@ _LONGEST_TOKEN = 16
 class Chunk:
     """A passage to be: `document.text[start:end]`, embedded with `context` in front of it.
 
-    `section` is the path of headings ("4 Payment › 4.2 Late payment"), `pages` the 1-based physical pages it touches,
-    `boxes` one rectangle a line. `windows` are ranges of whole sentences that together cover the passage: each gets
-    a vector, and the best one says which sentences answer.
+    `section` is the path of headings ("4 Payment › 4.2 Late payment"), `table_header` the header row of the table that
+    the passage begins within, "" where it begins within none or with the header itself, `pages` the 1-based physical
+    pages it touches, `boxes` one rectangle a line. `windows` are ranges of whole sentences that together cover the
+    passage: each gets a vector, and the best one says which sentences answer.
     """
 
     start: int
@@ -42,6 +45,7 @@ class Chunk:
     pages: tuple[int, ...]
     boxes: tuple[Box, ...]
     windows: tuple[tuple[int, int], ...]
+    table_header: str = ""
 
 
 @dataclass(slots=True)
@@ -67,26 +71,44 @@ def chunk(document: Document, *, max_tokens: int, count_tokens: CountTokens, win
     # What stands before the first heading has no path.
     paths = ["", *section_paths(document.sections)]
     contexts = _contexts(document, paths, int(max_tokens * CONTEXT_SHARE), count_tokens)
+    headers, longest_header = _headers(document, int(max_tokens * HEADER_SHARE), count_tokens)
+    table_starts = [table.header_end for table in document.tables]
     longest_context = max(count_tokens(contexts), default=0)
-    budget = max(_SMALLEST_BUDGET, max_tokens - longest_context)
+    budget = max(_SMALLEST_BUDGET, max_tokens - longest_context - longest_header)
     pieces = _pieces(document, budget, count_tokens)
     chunks = []
     for group in _pack(pieces, budget):
         start, end = group[0].start, group[-1].end
         section = max(group, key=lambda piece: piece.tokens).section
         pages = [page for page in document.pages if page.start < end and start < page.end]
+        table = bisect_right(table_starts, start) - 1
+        header = headers[table] if table >= 0 and start < document.tables[table].end else ""
         chunks.append(
             Chunk(
                 start=start,
                 end=end,
                 section=paths[section],
-                context=contexts[section],
+                context=contexts[section] + (f"{header}\n" if header else ""),
                 pages=tuple(page.number for page in pages),
                 boxes=tuple(box for page in pages for box in boxes(page, start, end)),
                 windows=tuple(_windows(group, window_tokens)),
+                table_header=header,
             )
         )
     return chunks
+
+
+def _headers(document: Document, limit: int, count_tokens: CountTokens) -> tuple[list[str], int]:
+    """Return the header row of each table on one line, within `limit` tokens, and the tokens of the longest."""
+    rows = (document.text[table.start : table.header_end] for table in document.tables)
+    # No header that is shown is longer; one of megabytes need not be counted.
+    headers = [" ".join(row[: limit * _LONGEST_TOKEN].split()) for row in rows]
+    counts = count_tokens([f"{header}\n" for header in headers])
+    for index, tokens in enumerate(counts):
+        if tokens > limit:
+            keep = int(len(headers[index]) * limit / tokens * 0.9)
+            headers[index] = headers[index][:keep].rstrip() + "…"
+    return headers, max(count_tokens([f"{header}\n" for header in headers]), default=0)
 
 
 def _contexts(document: Document, paths: list[str], limit: int, count_tokens: CountTokens) -> list[str]:

@@ -64,6 +64,15 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose header row is `start`..`header_end` in the text, and whose other rows reach to `end`."""
+
+    start: int
+    header_end: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParseWarning:
     """Something a reader of the document should know, such as "page 7 has no text; it looks scanned"."""
 
@@ -77,7 +86,8 @@ class Document:
     """A document as parsed: `text` is verbatim, and pages, sections and blocks are ranges of it.
 
     Pages are in order and do not overlap; a format without pages has none. `blocks` are the ranges that should stay
-    together when the text is cut (a paragraph, a list item, a table row), ascending and disjoint.
+    together when the text is cut (a paragraph, a list item, a table row), ascending and disjoint; so are `tables`,
+    which are those with a header row.
     """
 
     title: str
@@ -87,3 +97,4 @@ class Document:
     sections: tuple[Section, ...] = ()
     blocks: tuple[tuple[int, int], ...] = ()
     warnings: tuple[ParseWarning, ...] = field(default=())
+    tables: tuple[Table, ...] = ()

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pincite.document import Document, Page, ParseWarning, Section, Words
+from pincite.document import Document, Page, ParseWarning, Section, Table, Words
 from pincite.errors import CorruptDocument, UnknownPage
 
 PAGES_PER_BATCH = 8
@@ -91,6 +91,7 @@ class StoredDocument:
             self.page_count: int = header["page_count"]
             self.sections = tuple(Section(start, level, title) for start, level, title in header["sections"])
             self.warnings = tuple(ParseWarning(code, message, page) for code, message, page in header["warnings"])
+            self.tables = tuple(Table(*places) for places in header.get("tables", ()))
             on_failure.pop_all()
 
     @cached_property
@@ -123,7 +124,9 @@ class StoredDocument:
         """Return the whole document."""
         with _damage_reported():
             pages = tuple(self._all_pages())
-        return Document(self.title, self.media_type, self.text, pages, self.sections, self.blocks, self.warnings)
+        return Document(
+            self.title, self.media_type, self.text, pages, self.sections, self.blocks, self.warnings, self.tables
+        )
 
     def close(self) -> None:
         """Release the file."""
@@ -167,6 +170,7 @@ def _head_batch(document: Document) -> Any:
         "page_count": len(document.pages),
         "sections": [(s.start, s.level, s.title) for s in document.sections],
         "warnings": [(w.code, w.message, w.page) for w in document.warnings],
+        "tables": [(t.start, t.header_end, t.end) for t in document.tables],
     }
     blocks = np.asarray(document.blocks, np.int32).reshape(-1)
     columns: dict[str, Any] = {

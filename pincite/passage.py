@@ -33,8 +33,9 @@ class Passage:
     """A citable range of a document: `document.text[start:end] == text`, always.
 
     `page` is the 1-based physical page the evidence stands on (`pages` are all pages the passage touches); both are
-    empty for a format without pages. `marks` are offsets into `text`. `score` lies in [0, 1] and means the same in
-    every language.
+    empty for a format without pages. `table_header` is the header row of the table that the text begins within, ""
+    where it has the header itself or begins within none. `marks` are offsets into `text`. `score` lies in [0, 1] and
+    means the same in every language.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Passage:
     boxes: tuple[Box, ...]
     marks: tuple[Mark, ...]
     score: float
+    table_header: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ def citation(passage: Passage, url: str | None = None) -> dict[str, Any]:
     }
     if passage.document.link:
         shape["document"]["link"] = passage.document.link
+    if passage.table_header:
+        shape["table_header"] = passage.table_header
     if passage.page is not None:
         shape |= {"page": passage.page, "pages": list(passage.pages), "page_label": passage.page_label}
     if url is not None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pincite.chunking import chunk
-from pincite.document import Document, Section
+from pincite.document import Document, Section, Table
 from tests.fakes import FakeEmbedder
 
 count_tokens = FakeEmbedder().count_tokens
@@ -106,3 +106,37 @@ def test_a_long_section_path_leaves_room_for_the_text() -> None:
     sections = (Section(0, 1, "word " * 500),)
     (one,) = chunk(Document("t", "text/plain", text, sections=sections), max_tokens=128, count_tokens=count_tokens)
     assert count_tokens([one.context])[0] <= 16
+
+
+def test_rows_of_a_table_in_later_passages_are_embedded_with_its_header() -> None:
+    rows = ["Item | Price | Stock", *(f"pump {number} | {number} euros | {number} pieces" for number in range(60))]
+    before, after = "Prices of the year.\n\n", "\n\nAll prices include taxes."
+    text = before + "\n".join(rows) + after
+    starts = [len(before) + sum(len(row) + 1 for row in rows[:i]) for i in range(len(rows))]
+    blocks = tuple((start, start + len(row)) for start, row in zip(starts, rows, strict=True))
+    table = Table(blocks[0][0], blocks[0][1], blocks[-1][1])
+    document = Document("Catalogue", "text/plain", text, blocks=blocks, tables=(table,))
+    chunks = chunk(document, max_tokens=64, count_tokens=count_tokens)
+    first, *later = [one for one in chunks if one.start < table.end]
+    assert rows[0] in text[first.start : first.end]
+    assert (first.context, first.table_header) == ("Catalogue\n", "")
+    assert later
+    for one in later:
+        assert one.context == f"Catalogue\n{rows[0]}\n"
+        assert one.table_header == rows[0]
+        assert rows[0] not in text[one.start : one.end]
+        assert count_tokens([one.context + text[one.start : one.end]])[0] <= 64
+    assert all(not one.table_header for one in chunks if one.start >= table.end)
+
+
+def test_a_vast_header_leaves_room_for_the_rows() -> None:
+    header = " | ".join(f"column {number}" for number in range(5000))
+    text = header + "\n" + "\n".join(f"row {number} | value" for number in range(50))
+    ends = [len(header), *(m.end() for m in re.finditer(r"row \d+ \| value", text))]
+    starts = [0, *(m.start() for m in re.finditer(r"row \d+ \| value", text))]
+    table = Table(0, ends[0], ends[-1])
+    document = Document("", "text/csv", text, blocks=tuple(zip(starts, ends, strict=True)), tables=(table,))
+    chunks = chunk(document, max_tokens=64, count_tokens=count_tokens)
+    assert "row 49 | value" in text[chunks[-1].start : chunks[-1].end]
+    assert chunks[-1].table_header.endswith("…")
+    assert all(count_tokens([one.context + text[one.start : one.end]])[0] <= 64 for one in chunks)

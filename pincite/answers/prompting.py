@@ -39,7 +39,8 @@ def prompt(question: str, passages: Sequence[Passage]) -> list[Message]:
         text = passage.text[:left]
         left -= len(text)
         where = " › ".join(part for part in (passage.document.title, passage.section) if part)
-        lines += [f"{number}| {line}" for line in (where + "\n\n" + text).splitlines()]
+        header = f"{passage.table_header}\n" if passage.table_header else ""
+        lines += [f"{number}| {line}" for line in (where + "\n\n" + header + text).splitlines()]
         lines.append("")
     data = defanged("\n".join(lines))
     asked = " ".join(question.split())

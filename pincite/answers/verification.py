@@ -102,7 +102,8 @@ class Evidence:
     def text(self) -> str:
         """All that the passage says, and what its document and section are called."""
         passage = self._passage
-        return normalised(f"{passage.document.title}\n{passage.section}\n{passage.text}")
+        above = f"{passage.document.title}\n{passage.section}\n{passage.table_header}"
+        return normalised(f"{above}\n{passage.text}")
 
     @cached_property
     def lexical(self) -> str:

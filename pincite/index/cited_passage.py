@@ -16,6 +16,7 @@ class CitedPassage:
 
     `gap` is the white space between this passage and the next, so that neighbours can be joined verbatim. `pages`,
     `page_starts` (where each begins in the document's text) and `page_labels` go together; `boxes` are in float32.
+    `table_header` is the header row of the table that the passage begins within.
     `embedded` identifies what was embedded, so that its vectors can be used again; it is empty in older tables.
     """
 
@@ -31,6 +32,7 @@ class CitedPassage:
     page_labels: tuple[str | None, ...]
     boxes: tuple[Box, ...]
     embedded: str = ""
+    table_header: str = ""
 
     def to_json(self) -> str:
         """Return it as JSON that `from_json` reads."""

@@ -108,6 +108,7 @@ def rows(
                     page_starts=tuple(pages[number].start for number in chunk.pages),
                     page_labels=tuple(pages[number].label for number in chunk.pages),
                     boxes=chunk.boxes,
+                    table_header=chunk.table_header,
                     embedded=names[ordinal],
                 )
                 record |= {

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pincite.document import Page, Words
+from pincite.document import Page, Table, Words
 from pincite.parsing.paragraphs import Block, Kind, Line
+from pincite.parsing.text_builder import table_of
 from pincite.parsing.text_piece import Rectangle, spaced
 
 _TERMINAL = (".", "!", "?", ":", ";", "。", "！", "？", "：", "；", "…", "؟", "۔")
@@ -48,6 +49,7 @@ class Assembly:
     pages: list[Page] = field(default_factory=list)
     blocks: list[tuple[int, int]] = field(default_factory=list)
     lines: list[SetLine] = field(default_factory=list)
+    _tables: list[list[tuple[int, int]]] = field(default_factory=list)
     _parts: list[str] = field(default_factory=list)
     _outflow: bool = False
 
@@ -55,6 +57,12 @@ class Assembly:
     def text(self) -> str:
         """All text so far."""
         return "".join(self._parts)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The ruled tables that have a header."""
+        text = self.text
+        return tuple(table for table in (table_of(text, rows) for rows in self._tables) if table)
 
     def add(self, layout: PageLayout, after: PageLayout | None) -> None:
         """Append a page; the paragraph at its end may run on into the page `after` it.
@@ -84,6 +92,7 @@ class Assembly:
         page_start = self.length
         words = _WordList()
         last: Block | None = None
+        in_table = False
         for block in blocks:
             if last is not None:
                 self._append("\n" if last.kind is block.kind is Kind.TABLE_ROW else "\n\n")
@@ -95,6 +104,12 @@ class Assembly:
             if inflow and last is None:
                 start = self.blocks.pop()[0]
             self.blocks.append((start, self.length))
+            if block.opens_table:
+                self._tables.append([])
+                in_table = True
+            in_table = in_table and block.kind is Kind.TABLE_ROW
+            if in_table:
+                self._tables[-1].append(self.blocks[-1])
             last = block
         self.pages.append(
             Page(layout.number, layout.label, page_start, self.length, layout.width, layout.height, words.done())

@@ -140,10 +140,11 @@ class _Reading:
                 for cell in cells:
                     self.blocks(cell, depth + 1)
             return
-        for cells in rows:
-            texts = [self._cell_text(cell, depth + 1) for cell in cells]
-            if any(texts):
-                self.builder.row(CELL_GAP.join(texts))
+        with self.builder.table():
+            for cells in rows:
+                texts = [self._cell_text(cell, depth + 1) for cell in cells]
+                if any(texts):
+                    self.builder.row(CELL_GAP.join(texts))
         self._place_due()
 
     def _cell_text(self, cell: Any, depth: int) -> str:

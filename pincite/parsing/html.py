@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +84,7 @@ def html_tree(markup: str, name: str, builder: TextBuilder) -> Any:
 class _Table:
     layout: bool
     cells: list[str] = field(default_factory=list)
+    rows: ExitStack = field(default_factory=ExitStack)
 
 
 def walk(root: Any, builder: TextBuilder, level_of: Callable[[int], int] = lambda level: level) -> None:
@@ -135,6 +137,8 @@ class _Walk:
         elif tag == "table":
             self._flush()
             self._tables.append(_Table(layout=_is_layout(element)))
+            if not self._tables[-1].layout:
+                self._tables[-1].rows.enter_context(self._builder.table())
         elif tag in {"ul", "ol", "menu"}:
             self._flush()
             self._lists.append(_number(element.get("start")) if tag == "ol" else None)
@@ -156,7 +160,7 @@ class _Walk:
         elif tag == "table" and self._tables:
             self._flush()
             self._end_row()
-            self._tables.pop()
+            self._tables.pop().rows.close()
         elif tag in _BLOCKS:
             self._flush()
             if tag in {"ul", "ol", "menu"} and self._lists:

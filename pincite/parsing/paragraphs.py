@@ -60,12 +60,16 @@ class Line:
 
 @dataclass(slots=True)
 class Block:
-    """Lines that belong together. `begins_indented` and `ends_full` tell whether it may continue another block."""
+    """Lines that belong together. `begins_indented` and `ends_full` tell whether it may continue another block.
+
+    `opens_table`: the first row of a ruled table.
+    """
 
     kind: Kind
     lines: list[Line] = field(default_factory=list)
     begins_indented: bool = False
     ends_full: bool = False
+    opens_table: bool = False
 
 
 def blocks_of(column: Column) -> list[Block]:
@@ -81,6 +85,7 @@ def blocks_of(column: Column) -> list[Block]:
 
 
 def _blocks_of_table(table: Piece) -> Iterator[Block]:
+    is_first = True
     for row in table.cells or ():
         for cells in _unmerged(row):
             lines = []
@@ -88,7 +93,8 @@ def _blocks_of_table(table: Piece) -> Iterator[Block]:
                 in_cell = [Line(line.pieces) for line in rows_of(cell)]
                 in_cell[0].lead = "\t"
                 lines += in_cell
-            yield Block(Kind.TABLE_ROW, lines)
+            yield Block(Kind.TABLE_ROW, lines, opens_table=is_first)
+            is_first = False
 
 
 def _unmerged(cells: Sequence[Sequence[Piece]]) -> list[list[list[Piece]]]:

@@ -88,6 +88,7 @@ def parse_pdf(data: bytes, name: str, recogniser: Recogniser | None = None) -> D
             sections=tuple(sections),
             blocks=tuple(assembly.blocks),
             warnings=tuple(warnings),
+            tables=assembly.tables,
         )
 
 

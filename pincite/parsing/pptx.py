@@ -103,10 +103,11 @@ def _add_shape(shape: Any, number: int, builder: TextBuilder) -> None:
         if _placeholder_kind(shape) in _FURNITURE and shape.top is not None:
             return
     if getattr(shape, "has_table", False) and shape.has_table:
-        for row in shape.table.rows:
-            cells = [_flat(cell.text_frame.text) for cell in row.cells]
-            if any(cells):
-                builder.row(CELL_GAP.join(cells))
+        with builder.table():
+            for row in shape.table.rows:
+                cells = [_flat(cell.text_frame.text) for cell in row.cells]
+                if any(cells):
+                    builder.row(CELL_GAP.join(cells))
     elif getattr(shape, "has_chart", False) and shape.has_chart:
         for line in chart_rows(shape.chart._chartSpace):
             builder.row(line)

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from pincite.document import Document, ParseWarning, Section
+from pincite.document import Document, ParseWarning, Section, Table
 from pincite.errors import DocumentTooLarge
 from pincite.parsing import encodings, formats
 from pincite.parsing.naming import clean_title, shown_name, title_from_name
 from pincite.parsing.numbered_sections import numbered_sections
+from pincite.parsing.text_builder import table_of
 
 # Above this the text cannot be addressed by the 32-bit offsets of `Words`, nor indexed in reasonable time.
 MAX_CHARACTERS = 200_000_000
@@ -47,8 +48,10 @@ def parse_text(data: bytes, name: str, media_type: str) -> Document:
     """Return the document of a plain text, CSV, JSON or source file. Raises DocumentTooLarge."""
     text, warnings = decode_file(data, name)
     sections: tuple[Section, ...] = ()
+    tables: tuple[Table, ...] = ()
     if media_type in {formats.CSV, formats.TSV}:
         blocks = list(_records(text))
+        tables = tuple(filter(None, [table_of(text, blocks)]))
     elif media_type == formats.JSON:
         blocks = list(_outer_lines(text))
     elif media_type == formats.TEXT:
@@ -57,7 +60,15 @@ def parse_text(data: bytes, name: str, media_type: str) -> Document:
     else:
         blocks = list(_spans_between(text, _BLANK_LINES))
         sections = _definitions(text, media_type)
-    return Document(title_from_name(name), media_type, text, sections=sections, blocks=tuple(blocks), warnings=warnings)
+    return Document(
+        title_from_name(name),
+        media_type,
+        text,
+        sections=sections,
+        blocks=tuple(blocks),
+        warnings=warnings,
+        tables=tables,
+    )
 
 
 def paragraphs(text: str, first: int = 0, last: int | None = None) -> Iterator[_Range]:

@@ -1,14 +1,26 @@
 """Assembles a document's text with its blocks, sections and pages, for formats whose text is not the file itself."""
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from pincite.document import Document, Page, ParseWarning, Section, Words
+from pincite.document import Document, Page, ParseWarning, Section, Table, Words
 from pincite.parsing.naming import clean_title
 
 # Control characters and lone surrogates carry no text; the tab and the new line do.
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 PARAGRAPH_GAP = "\n\n"
 ROW_GAP = "\n"
+
+
+def table_of(text: str, rows: Sequence[tuple[int, int]]) -> Table | None:
+    """Return the table of these rows, or None where it has no header: a first row of words rather than of figures."""
+    if len(rows) < 2:
+        return None
+    (start, header_end), end = rows[0], rows[-1][1]
+    header = text[start:header_end]
+    letters, figures = sum(map(str.isalpha, header)), sum(map(str.isdigit, header))
+    return Table(start, header_end, end) if letters > 2 * figures else None
 
 
 def hidden_text_warning(characters: int, where: str = "") -> ParseWarning:
@@ -31,6 +43,7 @@ class TextBuilder:
         self._last_was_row = False
         self._pending_section: tuple[str, int] | None = None
         self._hidden = 0
+        self._tables: list[tuple[int, int]] = []  # the first block and the one behind the last of each
 
     @property
     def sections(self) -> tuple[Section, ...]:
@@ -53,6 +66,13 @@ class TextBuilder:
     def end_rows(self) -> None:
         """Let the next row begin a new group, apart from the rows before."""
         self._last_was_row = False
+
+    @contextmanager
+    def table(self) -> Iterator[None]:
+        """Take the rows added in the block for one table, whose first row is its header where it reads like one."""
+        first = len(self._blocks)
+        yield
+        self._tables.append((first, len(self._blocks)))
 
     def heading(self, text: str, level: int) -> None:
         """Add a block that begins a section; `level` 1 is the top."""
@@ -89,15 +109,18 @@ class TextBuilder:
         """Return the document; where `title` is empty, the first heading is the title."""
         if self._hidden:
             self._warnings.append(hidden_text_warning(self._hidden))
+        text = "".join(self._parts)
+        tables = (table_of(text, self._blocks[first:after]) for first, after in self._tables)
         title = clean_title(title) or (self._sections[0].title if self._sections else "")
         return Document(
             title=title,
             media_type=media_type,
-            text="".join(self._parts),
+            text=text,
             pages=tuple(self._pages),
             sections=tuple(self._sections),
             blocks=tuple(self._blocks),
             warnings=tuple(self._warnings),
+            tables=tuple(table for table in tables if table),
         )
 
     def _add(self, text: str, row: bool) -> int | None:

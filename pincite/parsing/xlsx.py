@@ -86,9 +86,10 @@ def _add_sheet(sheet: Any, archive: Archive, builder: TextBuilder) -> None:
     if first is None:
         return
     builder.heading(sheet.title, 1)
-    builder.row(first)
-    for row in rows:
-        builder.row(row)
+    with builder.table():
+        builder.row(first)
+        for row in rows:
+            builder.row(row)
 
 
 def _rows(sheet: Any, hidden: "_Hidden", builder: TextBuilder) -> Iterator[str]:

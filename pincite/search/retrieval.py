@@ -168,7 +168,8 @@ async def _reranked(
 
 def _titled(passage: CitedPassage) -> str:
     """Return a passage with what a reader would see above it."""
-    return "\n".join(part for part in (passage.document.title, passage.section, passage.text) if part)
+    above = passage.document.title, passage.section, passage.table_header
+    return "\n".join(part for part in (*above, passage.text) if part)
 
 
 async def _passages(
@@ -242,6 +243,7 @@ def _passage(
         boxes=tuple(box for member in members for box in member.boxes),
         marks=marked,
         score=probability(best.fused),
+        table_header=first.table_header,
     )
 
 
