@@ -25,6 +25,16 @@ class Asking:
         finally:
             self._request.reset(token)
 
+    def header(self, name: str) -> str:
+        """Return a header of the HTTP request at hand; "" if it has none, or did not come over HTTP."""
+        request = self._request.get().request
+        return str(request.headers.get(name, "")) if request is not None else ""
+
+    @property
+    def credential(self) -> str:
+        """The key or token that came with the request at hand; it must go nowhere but back to who issued it."""
+        return self.header("Authorization").partition(" ")[2].strip()
+
     @property
     def who(self) -> Principal:
         """The principal as whom the request at hand reads and writes."""

@@ -1,4 +1,4 @@
-"""Who may call over HTTP: the holder of an API key or of an access token, and where to get the latter (RFC 9728)."""
+"""Who may call over HTTP: the holder of a key, an access token or a session, and where to get a token (RFC 9728)."""
 
 from mcp.server.auth.handlers.metadata import ProtectedResourceMetadataHandler
 from mcp.shared.auth import ProtectedResourceMetadata
@@ -46,12 +46,17 @@ class RequireCredential:
         if scope["type"] != "http" or scope["path"] == METADATA_PATH:
             await self.app(scope, receive, send)
             return
-        scheme, _, credential = Headers(scope=scope).get("authorization", "").partition(" ")
+        headers = Headers(scope=scope)
+        scheme, _, credential = headers.get("authorization", "").partition(" ")
         sent = scheme.lower() == "bearer" and bool(credential.strip())
         try:
             if not sent:
                 raise NotAuthenticated("This needs an API key; send it as 'Authorization: Bearer <key>'.")
-            principal = await self.workspace.authenticate(credential.strip())
+            # Only what is signed says for whom a program asks; plain headers with a name are nobody's word.
+            own, openwebuis = headers.get("pincite-person"), headers.get("x-openwebui-user-jwt")
+            principal = await self.workspace.authenticate(
+                credential.strip(), own or openwebuis, from_openwebui=own is None and openwebuis is not None
+            )
         except (NotAuthenticated, NotPermitted, BackendError) as error:
             await self._refusal(error, sent=sent)(scope, receive, send)
             return

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcp_server.budget import head, make_cursor, open_cursor
+from mcp_server.chat_citations import ChatCitations, Result
 from mcp_server.results import BoxOnPage, FetchOutput, PageOutput
 from pincite.access import Principal
 from pincite.document_codec import StoredDocument
@@ -43,7 +44,7 @@ def passage_id(passage: Passage) -> str:
 
 
 async def fetch(
-    workspace: Workspace, who: Principal, wanted_id: str, *, cursor: str | None, budget: int
+    workspace: Workspace, who: Principal, wanted_id: str, *, cursor: str | None, budget: int, chat: ChatCitations
 ) -> FetchOutput:
     """Return the text of a passage or, within the token budget, of a document.
 
@@ -67,6 +68,9 @@ async def fetch(
         **({"page_count": record.pages} if record.pages else {}),
         **read,
     }
+    # One id for a document however often it is read on, as a passage has one wherever it was found.
+    for citation in await chat.cite([Result(wanted_id, record.path, url, text, page, read["section"])]):
+        metadata["citation"] = citation
     return FetchOutput(
         id=wanted_id,
         title=titled(record.title, page),
@@ -78,7 +82,14 @@ async def fetch(
 
 
 async def read_page(
-    workspace: Workspace, who: Principal, document_id: str, number: int, *, cursor: str | None, budget: int
+    workspace: Workspace,
+    who: Principal,
+    document_id: str,
+    number: int,
+    *,
+    cursor: str | None,
+    budget: int,
+    chat: ChatCitations,
 ) -> PageOutput:
     """Return the text of the page with the 1-based `number`, within the token budget.
 
@@ -91,7 +102,10 @@ async def read_page(
     begin = open_cursor(cursor, scope)
     record = await workspace.document(who, document_id)
     with await workspace.stored(who, document_id) as stored:
-        return await asyncio.to_thread(_page, workspace, who, record, stored, number, begin, budget)
+        read = await asyncio.to_thread(_page, workspace, who, record, stored, number, begin, budget)
+    result = Result(f"{record.id}:page:{number}", record.path, read.url, read.text, number, read.section)
+    read.citation = next(iter(await chat.cite([result])), None)
+    return read
 
 
 def pointer(record: DocumentRecord, start: int, end: int, page: int | None) -> Passage:

@@ -42,6 +42,7 @@ class SearchHit(BaseModel):
     table_header: str = ""
     start: int
     end: int
+    citation: str | None = None
     truncated: bool = False
 
 
@@ -72,6 +73,7 @@ class PageOutput(BaseModel):
     start: int
     end: int
     url: str
+    citation: str | None = None
     next_cursor: str | None = None
 
 

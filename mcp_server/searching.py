@@ -1,6 +1,7 @@
 """Search for agents: as many passages as fit the token budget, best first, and a cursor for the rest."""
 
 from mcp_server.budget import estimated_tokens, head, make_cursor, open_cursor
+from mcp_server.chat_citations import ChatCitations, Result
 from mcp_server.reading import passage_id, titled
 from mcp_server.results import CitedDocument, SearchHit, SearchOutput
 from pincite.access import Principal
@@ -21,6 +22,7 @@ async def search(
     where: SearchFilter | None = None,
     cursor: str | None = None,
     budget: int,
+    chat: ChatCitations,
 ) -> SearchOutput:
     """Return the passages that answer `query`, from the one that the cursor names on.
 
@@ -45,6 +47,9 @@ async def search(
         hits.append(hit)
         left -= cost
     end = begin + len(hits)
+    results = [_result(passage, hit) for passage, hit in zip(found.passages[begin:end], hits, strict=True)]
+    for hit, citation in zip(hits, await chat.cite(results, query), strict=False):
+        hit.citation = citation
     more = make_cursor(end, scope) if end < len(found.passages) else None
     why = found.why.message if found.why else None
     return SearchOutput(results=hits, why=why, notes=list(found.notes), next_cursor=more)
@@ -67,6 +72,12 @@ def _hit(passage: Passage, url: str) -> SearchHit:
         start=passage.start,
         end=passage.end,
     )
+
+
+def _result(passage: Passage, hit: SearchHit) -> Result:
+    """Return the whole passage as the chat shows it, which reads more than the model."""
+    where = passage.document.path, hit.url, passage.text, passage.page, passage.section
+    return Result(hit.id, *where, passage.score, passage.marks)
 
 
 def _tokens(hit: SearchHit) -> int:

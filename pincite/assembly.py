@@ -23,6 +23,7 @@ from pincite.generations import Generations
 from pincite.ingestion import Ingestion
 from pincite.jobs import JobRunner
 from pincite.keyring import Keyring
+from pincite.openwebui import OpenWebUI
 from pincite.page_images import PageImages
 from pincite.parsing.worker import ParseLimits, ParserPool
 from pincite.reindexing import Reindexing
@@ -55,6 +56,7 @@ class Parts:
     reindexing: Reindexing
     images: PageImages
     keyring: Keyring
+    openwebui: OpenWebUI | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,9 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
     if lock is not None:
         await asyncio.to_thread(_clear_up, store, catalog)
     signer = await asyncio.to_thread(ViewSigner.from_file, settings.data / VIEW_KEY_FILE, create=lock is not None)
+    openwebui = OpenWebUI.of(settings)
+    if openwebui is not None:
+        stack.push_async_callback(openwebui.close)
     indexer = DocumentIndexer(catalog, store, pool)
     lister = SourceLister(catalog, store, settings.max_file_bytes)
     return Parts(
@@ -122,7 +127,8 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
         ingestion=Ingestion(catalog, store, indexer, lister, settings.parser_workers),
         reindexing=Reindexing(catalog, embedders, generations, indexer),
         images=images,
-        keyring=Keyring(settings, catalog, signer, lock.token if lock else None),
+        keyring=Keyring(settings, catalog, signer, lock.token if lock else None, openwebui),
+        openwebui=openwebui,
     )
 
 

@@ -19,6 +19,7 @@ from pincite.access import (
 from pincite.catalog import Catalog, new_id
 from pincite.errors import InvalidRequest, NotAuthenticated
 from pincite.oauth import AccessTokens
+from pincite.openwebui import OpenWebUI, is_session
 from pincite.passage import Passage
 from pincite.people import Person, admits, person_of_claims, read_statement, statement_secret
 from pincite.records import ApiKey
@@ -32,9 +33,17 @@ MAX_KEY_LENGTH = 500
 class Keyring:
     """Knows every key that opens this data folder; whoever has none is refused."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, signer: ViewSigner, local_token: str | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        signer: ViewSigner,
+        local_token: str | None,
+        openwebui: OpenWebUI | None = None,
+    ) -> None:
         self._settings = settings
         self._tokens = AccessTokens.of(settings)
+        self._openwebui = openwebui
         self._catalog = catalog
         self._signer = signer
         self._local_token = local_token
@@ -46,13 +55,17 @@ class Keyring:
 
         `statement` is signed with the key or, `from_openwebui`, with the secret shared with Open WebUI. A person reads
         what both the key and the readers of the knowledge bases allow, and writes nothing. Instead of a key it may be
-        an access token of the authorisation server: its person has the rights that it gives, where they may read.
+        an access token of the authorisation server: its person has the rights that it gives, where they may read; or
+        the token of a session of Open WebUI: its person reads what the knowledge bases' readers allow.
 
         Raises:
             NotAuthenticated: nobody issued the key, or it was taken back; the statement is not signed so.
             NotPermitted: the token's scopes give no right here.
-            BackendError: the keys of the authorisation server cannot be fetched.
+            BackendError: the authorisation server, or Open WebUI, cannot be asked.
         """
+        if self._openwebui is not None and is_session(api_key):
+            person, chat = await self._openwebui.person(api_key), _vouching(self._openwebui.id)
+            return await self._known(chat, person)
         if self._tokens is not None and AccessTokens.looks_like_one(api_key):
             return await self._holder(self._tokens, api_key)
         program = await self._owner(api_key)
@@ -67,18 +80,20 @@ class Keyring:
             raise NotAuthenticated(
                 "Open WebUI says who asks, signed with a secret that is not known here; set PINCITE_OPENWEBUI_SECRET."
             )
-        identifier = await asyncio.to_thread(self._catalog.known_person, program.id, person)
-        return await self._person(identifier, program, person)
+        return await self._known(program, person)
 
     async def _holder(self, tokens: AccessTokens, token: str) -> Principal:
         claims = await tokens.verified(token)
         granted, person = granted_by_token(tokens.issuer_id, claims), person_of_claims(claims)
-        identifier = await asyncio.to_thread(self._catalog.known_person, granted.id, person)
-        return await self._person(identifier, granted, person, granted.scopes)
+        return await self._known(granted, person, granted.scopes)
 
-    async def _person(
-        self, identifier: str, program: Principal, person: Person, scopes: frozenset[str] = frozenset({"read"})
+    async def _known(
+        self, program: Principal, person: Person, scopes: frozenset[str] = frozenset({"read"})
     ) -> Principal:
+        identifier = await asyncio.to_thread(self._catalog.known_person, program.id, person)
+        return await self._person(identifier, program, person, scopes)
+
+    async def _person(self, identifier: str, program: Principal, person: Person, scopes: frozenset[str]) -> Principal:
         """Return a person with the rights they have now."""
         every = await asyncio.to_thread(self._catalog.knowledge_bases)
         readable = frozenset(kb.id for kb in every if program.may_read(kb.id) and admits(kb.settings.readers, person))
@@ -127,11 +142,13 @@ class Keyring:
     async def _reader(self, reader: str) -> Principal:
         if known := await asyncio.to_thread(self._catalog.person, reader):
             key_id, person = known
-            return await self._person(reader, await self._reader(key_id), person)
+            return await self._person(reader, await self._reader(key_id), person, frozenset({"read"}))
         if reader == SYSTEM_ID:
             return Principal(SYSTEM_ID, "the local owner", frozenset({"read"}))
         if self._tokens is not None and reader == self._tokens.issuer_id:
-            return Principal(reader, "the authorisation server", frozenset({"read"}))
+            return _vouching(reader)
+        if self._openwebui is not None and reader == self._openwebui.id:
+            return _vouching(reader)
         if reader == ADMIN_ID and self._settings.admin_key is not None:
             return _administrator()
         key = await asyncio.to_thread(lambda: self._catalog.api_key(identifier=reader))
@@ -170,6 +187,11 @@ def issue_key(
 
 def _administrator() -> Principal:
     return Principal(ADMIN_ID, "administrator", SCOPES)
+
+
+def _vouching(identifier: str) -> Principal:
+    """Return what a server that vouches for people gives them at most: to read where they are readers."""
+    return Principal(identifier, "a server that people sign in at", frozenset({"read"}))
 
 
 def _principal(key: ApiKey) -> Principal:

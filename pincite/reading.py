@@ -25,6 +25,7 @@ from pincite.errors import (
 from pincite.federated_search import search_knowledge_bases
 from pincite.finding import Occurrences, find
 from pincite.keyring import Keyring
+from pincite.openwebui import OpenWebUI
 from pincite.passage import Passage, SearchFilter, SearchResult
 from pincite.records import SERVED, DocumentRecord, Job, KnowledgeBase, Source
 from pincite.settings import KnowledgeBaseSettings, Settings
@@ -301,6 +302,11 @@ class Reading:
     def backend_meters(self) -> CollectorRegistry:
         """What the clients of embedding and reranking servers count about themselves."""
         return self._opened.backend_meters
+
+    @property
+    def openwebui(self) -> OpenWebUI | None:
+        """The Open WebUI in whose chats the tools are called; None where the settings name none."""
+        return self._opened.openwebui
 
     # Access
 

@@ -168,13 +168,18 @@ class Settings(BaseSettings):
         ge=60,
         description="Seconds a citation's link opens the viewer; access is checked again each time.",
     )
+    openwebui_url: OptionalText = Field(
+        default=None,
+        description="The address of an Open WebUI, as this server reaches it: people may call MCP with their session "
+        "there, and a chat that does shows citations.",
+    )
     openwebui_secret: SecretStr | None = Field(
         default=None,
         description="The secret that Open WebUI signs who asks with, its `FORWARD_USER_INFO_HEADER_JWT_SECRET`, for "
         "connections that its plugin does not make.",
     )
 
-    @field_validator("public_url")
+    @field_validator("public_url", "openwebui_url")
     @classmethod
     def _check_public_url(cls, value: str | None) -> str | None:
         if value is None:
