@@ -20,7 +20,8 @@ from pincite.passage import Mark
 
 # The custom headers that the connection in Open WebUI is set up with, and what it sends by itself where that is on.
 CHAT_HEADER, MESSAGE_HEADER = "X-OpenWebUI-Chat-Id", "X-OpenWebUI-Message-Id"
-DEADLINE_S = 5.0
+# What a busy Open WebUI may take for the sources of one call; one that is gone has refused the session before.
+DEADLINE_S = 20.0
 # Open WebUI shows a passage in a frame of few lines: a best sentence that begins later than this is put on top as well.
 IN_VIEW = 200
 ADDRESS = re.compile(r"https?:/+", re.IGNORECASE)

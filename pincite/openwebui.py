@@ -26,7 +26,7 @@ ALGORITHM = "HS256"
 ID_PREFIX = "openwebui_"
 MAX_SESSION_LENGTH = 8_000
 MAX_ANSWER_BYTES = 16 * 1024 * 1024  # a chat with all its messages
-TIMEOUT_S = 5.0
+TIMEOUT_S = 10.0
 CONNECTIONS = 16
 # How long one that was ended there may go on here.
 KEPT_S = 30.0

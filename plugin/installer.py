@@ -15,6 +15,8 @@ from plugin.openwebui_api import OpenWebUIApi
 
 FILES = "pincite_files"
 TOOL_SERVER = "pincite"
+CHAT_HEADERS = {"X-OpenWebUI-Chat-Id": "{{CHAT_ID}}", "X-OpenWebUI-Message-Id": "{{MESSAGE_ID}}"}
+EVERYONE = {"principal_type": "user", "principal_id": "*", "permission": "read"}
 FOLDER = Path(__file__).parent
 
 
@@ -22,13 +24,15 @@ FOLDER = Path(__file__).parent
 class Wanted:
     """What the functions are to know: the server as Open WebUI reaches it, its keys, the model that writes.
 
-    `files_key` has the admin scope; without it files are not mirrored.
+    `files_key` has the admin scope; without it files are not mirrored. With `sessions` that server knows people by
+    their session in this Open WebUI, so everyone may have its tools.
     """
 
     pincite_url: str
     pincite_key: str
     files_key: str = ""
     answering_model: str | None = None
+    sessions: bool = False
 
 
 def function_id(file: str) -> str:
@@ -154,23 +158,34 @@ class Installer:
     async def _put_tool_server(self, wanted: Wanted) -> str:
         """Add our MCP server to the list, which can only be replaced as a whole."""
         servers = await self._tool_servers()
-        own = {
-            "url": f"{wanted.pincite_url.rstrip('/')}/mcp",
-            "path": "",
-            "type": "mcp",
-            "auth_type": "bearer",
-            "key": wanted.pincite_key,
-            # Without grants it is for administrators: the key alone does not say who asks.
-            "config": {"enable": True, "function_name_filter_list": "", "access_grants": []},
-            "info": {
-                "id": TOOL_SERVER,
-                "name": "Pincite",
-                "description": "Searches the knowledge bases and cites the page.",
-            },
-        }
+        own = tool_server(wanted)
         found = self._own(servers)
-        if found and all(found[0].get(name) == own[name] for name in ("url", "key", "type", "auth_type")):
+        if found and all(found[0].get(name) == own[name] for name in ("url", "key", "type", "auth_type", "headers")):
             return f"tool server {TOOL_SERVER}: is installed already"
         others = [server for server in servers if server not in found]
         await self._ask("POST", "/api/v1/configs/tool_servers", {"TOOL_SERVER_CONNECTIONS": [*others, own]})
         return f"{'updated' if found else 'added'} the tool server {TOOL_SERVER}"
+
+
+def tool_server(wanted: Wanted) -> dict[str, Any]:
+    """Return our MCP server as Open WebUI lists it."""
+    return {
+        "type": "mcp",
+        "url": f"{wanted.pincite_url.rstrip('/')}/mcp",
+        "path": "",
+        "auth_type": "session" if wanted.sessions else "bearer",
+        "key": "" if wanted.sessions else wanted.pincite_key,
+        # By these the server finds the message that is to show what was found.
+        "headers": CHAT_HEADERS if wanted.sessions else None,
+        "config": {
+            "enable": True,
+            "function_name_filter_list": "",
+            # Without grants it is for administrators: a key alone does not say who asks.
+            "access_grants": [EVERYONE] if wanted.sessions else [],
+        },
+        "info": {
+            "id": TOOL_SERVER,
+            "name": "Pincite",
+            "description": "Searches the knowledge bases and cites the page.",
+        },
+    }

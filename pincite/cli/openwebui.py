@@ -75,7 +75,8 @@ async def _install(
     from pincite.settings import load_settings
     from plugin.installer import FILES, Installer, Wanted
 
-    address = pincite_url or load_settings().address
+    settings = load_settings()
+    address, sessions = pincite_url or settings.address, settings.openwebui_url is not None
     async with _openwebui(url, token) as openwebui:
         version, installer = await openwebui.check(), Installer(openwebui)
         key, knowledge_bases = _usable_key(address, pincite_key or await installer.key(), KEY_NAME, ["read"])
@@ -85,7 +86,7 @@ async def _install(
             files_key, _ = _usable_key(address, files_key, FILES_KEY_NAME, ["read", "write", "admin"])
         else:
             typer.echo("  files are not mirrored: that needs a key with the admin scope, --pincite-files-key")
-        wanted = Wanted(address, key, files_key, answering_model)
+        wanted = Wanted(address, key, files_key, answering_model, sessions)
         async for line in installer.install(wanted, knowledge_bases):
             typer.echo(visible(f"  {line}"))
     return 0

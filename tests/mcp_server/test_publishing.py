@@ -15,9 +15,11 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from mcp_server.chat_citations import CHAT_HEADER, MESSAGE_HEADER
 from mcp_server.server import build_server
 from pincite import __version__
 from pincite.workspace import Workspace
+from plugin.installer import Wanted, tool_server
 from tests.fakes import FakeEmbedder
 from tests.mcp_server.conftest import OWNER, Library
 
@@ -111,8 +113,7 @@ async def test_the_bundles_command_starts_a_server_on_the_folder_that_was_chosen
 @pytest.mark.anyio
 @pytest.mark.parametrize("page", PAGES)
 async def test_the_stdio_configurations_of_the_docs_start_a_server(library: Library, tmp_path: Path, page: str) -> None:
-    blocks = [json.loads(block) for block in snippets(page, "json")]
-    servers = [block.get("mcpServers", block.get("servers", {}))["pincite"] for block in blocks]
+    servers = configured(page)
     local = [server for server in servers if "command" in server]
     assert len(local) >= 2  # Claude Desktop's and Cursor's form, VS Code's form
     for server in local:
@@ -123,13 +124,24 @@ async def test_the_stdio_configurations_of_the_docs_start_a_server(library: Libr
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_http_configurations_of_the_docs_name_the_endpoint_and_a_key(page: str) -> None:
-    blocks = [json.loads(block) for block in snippets(page, "json")]
-    servers = [block.get("mcpServers", block.get("servers", {}))["pincite"] for block in blocks]
-    remote = [server for server in servers if "url" in server]
+    remote = [server for server in configured(page) if "url" in server]
     assert remote
     for server in remote:
         assert server["url"] == "http://127.0.0.1:7861/mcp"
         assert server["headers"]["Authorization"].startswith("Bearer ")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_entry_for_open_webui_in_the_docs_is_the_one_that_is_installed(page: str) -> None:
+    blocks = [json.loads(block) for block in snippets(page, "json")]
+    [entry] = [block for block in blocks if block.get("type") == "mcp"]
+    assert entry == tool_server(Wanted("http://127.0.0.1:7861", "a key", sessions=True))
+    assert entry["headers"].keys() == {CHAT_HEADER, MESSAGE_HEADER}
+
+
+def test_without_sessions_open_webui_gets_a_key_and_only_administrators_the_tools() -> None:
+    entry = tool_server(Wanted("http://127.0.0.1:7861/", "a key"))
+    assert (entry["auth_type"], entry["key"], entry["config"]["access_grants"]) == ("bearer", "a key", [])
 
 
 def test_both_languages_show_the_same_snippets() -> None:
@@ -141,6 +153,13 @@ def test_both_languages_show_the_same_snippets() -> None:
 def snippets(page: str, language: str) -> list[str]:
     text = (ROOT / page).read_text("utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def configured(page: str) -> list[dict[str, Any]]:
+    """Return the entry of each configuration of a client that has a file for it."""
+    blocks = [json.loads(block) for block in snippets(page, "json")]
+    lists = [block.get("mcpServers") or block.get("servers") for block in blocks]
+    return [servers["pincite"] for servers in lists if servers]
 
 
 def program(folder: Path) -> Path:

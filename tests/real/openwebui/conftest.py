@@ -56,7 +56,7 @@ class House:
             "-m",
             "pincite.cli",
             *arguments,
-            env=pincite_variables(self.folder, self.port) | where,
+            env=pincite_variables(self.folder, self.port, self.openwebui.address) | where,
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -156,10 +156,8 @@ async def house(openwebui_environment: Path, tmp_path_factory: pytest.TempPathFa
     folder, data = tmp_path_factory.mktemp("openwebui"), tmp_path_factory.mktemp("pincite")
     async with AsyncExitStack() as running:
         address = await running.enter_async_context(served(model.app()))
-        chat, server = await asyncio.gather(
-            running.enter_async_context(openwebui(openwebui_environment, folder, address)),
-            running.enter_async_context(pincite(data, port)),
-        )
+        chat = await running.enter_async_context(openwebui(openwebui_environment, folder, address))
+        server = await running.enter_async_context(pincite(data, port, chat.address))
         browser = await running.enter_async_context(chromium())
         house = House(chat, server, data, port, model, browser)
         paper = data / "board.md"

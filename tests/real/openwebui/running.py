@@ -138,16 +138,16 @@ async def openwebui(environment: Path, folder: Path, model: str) -> AsyncIterato
 
 
 @asynccontextmanager
-async def pincite(folder: Path, port: int) -> AsyncIterator[str]:
-    """Run `pincite serve` on a data folder, with the embedded model."""
-    variables = pincite_variables(folder, port)
+async def pincite(folder: Path, port: int, chat: str = "") -> AsyncIterator[str]:
+    """Run `pincite serve` on a data folder, with the embedded model, where there is a `chat` for its sessions."""
+    variables = pincite_variables(folder, port, chat)
     command = [sys.executable, "-m", "pincite.cli", "serve"]
     address = f"http://127.0.0.1:{port}"
     async with _process(command, variables, folder, f"{address}/readyz"):
         yield address
 
 
-def pincite_variables(folder: Path, port: int) -> dict[str, str]:
+def pincite_variables(folder: Path, port: int, chat: str = "") -> dict[str, str]:
     """Return the environment of `pincite` commands on a data folder."""
     return {
         "PATH": os.environ["PATH"],
@@ -156,6 +156,7 @@ def pincite_variables(folder: Path, port: int) -> dict[str, str]:
         "PINCITE_PORT": str(port),
         "PINCITE_ADMIN_KEY": ADMIN_KEY,
         "PINCITE_PARSER_WORKERS": "1",
+        "PINCITE_OPENWEBUI_URL": chat,
     }
 
 
