@@ -43,10 +43,10 @@ def create_app(workspace: Workspace, mcp_app: ASGIApp | None = None) -> FastAPI:
     app.state.workspace = workspace
     app.state.metrics = metrics
     handle_problems(app)
+    if mcp_app is not None:  # first, because every route before one is tried for each of its requests
+        app.router.routes += [Route(path, endpoint=mcp_app) for path in MCP_PATHS]
     for part in (knowledge_bases, documents, sources, jobs, searching, chat, models, operations, viewer):
         app.include_router(part.router)
-    if mcp_app is not None:
-        app.router.routes += [Route(path, endpoint=mcp_app) for path in MCP_PATHS]
     _publish_problem_schema(app)
 
     app.add_middleware(BodyLimit)
