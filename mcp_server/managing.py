@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, ToolAnnotations
@@ -20,51 +20,88 @@ from pincite.workspace import Workspace
 # Most clients give a call a minute; a job that takes longer goes on, and job_status tells of it.
 FOLLOWED_S = 20.0
 FRAME_TOKENS = 100
+Ctx = Context[Any, Any]
 ADDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 REMOVES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 
-def add_management(server: Toolbox, workspace: Workspace, asking: Asking) -> None:
+class Management(Protocol):
+    """What the tools do, for the one who asks; each returns the tool's result."""
+
+    async def add(
+        self, ctx: Ctx, knowledge_base: str, url: str | None, name: str | None, text: str | None
+    ) -> CallToolResult: ...
+
+    async def status(self, ctx: Ctx, job: str) -> CallToolResult: ...
+
+    async def remove(self, ctx: Ctx, document: str) -> CallToolResult: ...
+
+
+def add_management(server: Toolbox, management: Management) -> None:
     """Add the tools that only those who may write see."""
-    budget = workspace.settings.mcp_token_budget
 
     @server.tool(annotations=ADDS)
     async def add_document(
-        ctx: Context[Any, Any],
+        ctx: Ctx,
         knowledge_base: Annotated[str, Field(description="Name or id.")],
         url: Annotated[str | None, Field(description="https address of a git repository.")] = None,
         name: Annotated[str | None, Field(description="File name of text, such as notes.md.")] = None,
         text: str | None = None,
     ) -> Annotated[CallToolResult, JobOutput]:
         """Index a git repository, or a text under a file name; the same name replaces its older version."""
-        source = url or await _received(workspace, name, text)
+        return await management.add(ctx, knowledge_base, url, name, text)
+
+    @server.tool(annotations=READS)
+    async def job_status(
+        ctx: Ctx, job: Annotated[str, Field(description="Id from add_document.")]
+    ) -> Annotated[CallToolResult, JobOutput]:
+        """See how far an add_document is, and what became of each document."""
+        return await management.status(ctx, job)
+
+    @server.tool(annotations=REMOVES)
+    async def remove_document(
+        ctx: Ctx, document: Annotated[str, Field(description="Document id.")]
+    ) -> Annotated[CallToolResult, RemovedOutput]:
+        """Remove a document and its passages for good. Ask the user first."""
+        return await management.remove(ctx, document)
+
+    server.keep_for_writers("add_document", "job_status", "remove_document")
+
+
+class InThisProcess:
+    """Manages the documents of a workspace that this process writes."""
+
+    def __init__(self, workspace: Workspace, asking: Asking) -> None:
+        self._workspace = workspace
+        self._asking = asking
+
+    async def add(
+        self, ctx: Ctx, knowledge_base: str, url: str | None, name: str | None, text: str | None
+    ) -> CallToolResult:
+        """Add a source, and follow its job for a while."""
+        source = url or await _received(self._workspace, name, text)
         if url and (name or text):
             raise InvalidRequest("Send either url, or name and text.")
         try:
-            job = await workspace.add(asking.who, knowledge_base, [source])
+            job = await self._workspace.add(self._asking.who, knowledge_base, [source])
         except BaseException:
             if isinstance(source, UploadedFile):
                 source.path.unlink(missing_ok=True)
             raise
-        return tool_result(_shown(await _followed(workspace, asking, job, ctx), budget))
+        return self._told(await _followed(self._workspace, self._asking, job, ctx))
 
-    @server.tool(annotations=READS)
-    async def job_status(
-        job: Annotated[str, Field(description="Id from add_document.")],
-    ) -> Annotated[CallToolResult, JobOutput]:
-        """See how far an add_document is, and what became of each document."""
-        return tool_result(_shown(await workspace.job(asking.who, job), budget))
+    async def status(self, ctx: Ctx, job: str) -> CallToolResult:
+        """Tell how a job stands."""
+        return self._told(await self._workspace.job(self._asking.who, job))
 
-    @server.tool(annotations=REMOVES)
-    async def remove_document(
-        document: Annotated[str, Field(description="Document id.")],
-    ) -> Annotated[CallToolResult, RemovedOutput]:
-        """Remove a document and its passages for good. Ask the user first."""
-        record = await workspace.document(asking.who, document)
-        await workspace.remove_document(asking.who, document)
+    async def remove(self, ctx: Ctx, document: str) -> CallToolResult:
+        """Remove a document."""
+        record = await self._workspace.document(self._asking.who, document)
+        await self._workspace.remove_document(self._asking.who, document)
         return tool_result(RemovedOutput(removed=record.id, title=record.title))
 
-    server.keep_for_writers("add_document", "job_status", "remove_document")
+    def _told(self, job: Job) -> CallToolResult:
+        return tool_result(_shown(job, self._workspace.settings.mcp_token_budget))
 
 
 async def _received(workspace: Workspace, name: str | None, text: str | None) -> UploadedFile:
@@ -75,7 +112,7 @@ async def _received(workspace: Workspace, name: str | None, text: str | None) ->
     return UploadedFile(name, path)
 
 
-async def _followed(workspace: Workspace, asking: Asking, job: Job, ctx: Context[Any, Any]) -> Job:
+async def _followed(workspace: Workspace, asking: Asking, job: Job, ctx: Ctx) -> Job:
     """Report the job's progress until it is finished or takes long; return it as it stands then."""
     told = -1
     try:

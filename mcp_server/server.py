@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from mcp_server.authentication import METADATA_PATH, RequireCredential, metadata_routes
+from mcp_server.forwarding import ByTheServer
 from mcp_server.toolbox import Toolbox
 from mcp_server.tools import build_server
 from pincite.access import Principal
@@ -41,10 +42,14 @@ def over_http(server: Toolbox, workspace: Workspace) -> Starlette:
     return app
 
 
-async def run_stdio(workspace: Workspace) -> None:
-    """Serve the local owner until the client closes standard input; nothing else may write to standard output."""
+async def run_stdio(workspace: Workspace, *, write: bool = False) -> None:
+    """Serve the local owner until the client closes standard input; nothing else may write to standard output.
+
+    With `write` documents are added and removed too, by the server that runs on the data folder.
+    """
     owner = Principal.system()
-    await build_server(workspace, lambda _: owner).run_stdio_async()
+    management = ByTheServer(workspace.settings.data) if write else None
+    await build_server(workspace, lambda _: owner, management).run_stdio_async()
 
 
 def holder_of_the_credential(ctx: ServerRequestContext[Any, Any]) -> Principal:

@@ -9,7 +9,7 @@ from mcp_server import finding, reading, searching
 from mcp_server.asking import Asking, PrincipalOf
 from mcp_server.budget import estimated_tokens, make_cursor, open_cursor
 from mcp_server.chat_citations import ChatCitations
-from mcp_server.managing import add_management
+from mcp_server.managing import InThisProcess, Management, add_management
 from mcp_server.resources import add_resources
 from mcp_server.results import (
     FetchOutput,
@@ -49,8 +49,11 @@ class Filters(BaseModel):
     media_types: list[str] = Field([], max_length=50)
 
 
-def build_server(workspace: Workspace, principal_of: PrincipalOf) -> Toolbox:
-    """Return the server on an open workspace; `principal_of` says as whom a request reads."""
+def build_server(workspace: Workspace, principal_of: PrincipalOf, management: Management | None = None) -> Toolbox:
+    """Return the server on an open workspace; `principal_of` says as whom a request reads.
+
+    A workspace that is only read has the tools that change something where `management` does it elsewhere.
+    """
     asking = Asking(principal_of)
     server = Toolbox(
         asking,
@@ -65,7 +68,9 @@ def build_server(workspace: Workspace, principal_of: PrincipalOf) -> Toolbox:
     _add_searching(server, workspace, asking, chat)
     _add_reading(server, workspace, asking, chat)
     if not workspace.read_only:
-        add_management(server, workspace, asking)
+        management = InThisProcess(workspace, asking)
+    if management is not None:
+        add_management(server, management)
     add_resources(server, workspace, asking)
     return server
 

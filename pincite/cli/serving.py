@@ -32,13 +32,17 @@ def serve(
     return asyncio.run(_serve(settings))
 
 
-def mcp() -> int:
+def mcp(
+    write: Annotated[
+        bool, typer.Option("--write", help="Let the agent add and remove documents too; needs `pincite serve`.")
+    ] = False,
+) -> int:
     """Run the MCP server over stdio on the data folder, for an agent on this machine; it only reads."""
     from pincite.settings import load_settings
 
     settings = load_settings()
     _log_to_stderr(settings)
-    return asyncio.run(_mcp(settings))
+    return asyncio.run(_mcp(settings, write=write))
 
 
 def _give_memory_back() -> None:
@@ -77,12 +81,12 @@ async def _serve(settings: "Settings") -> int:
     return 0
 
 
-async def _mcp(settings: "Settings") -> int:
+async def _mcp(settings: "Settings", *, write: bool) -> int:
     from mcp_server.server import run_stdio
     from pincite.workspace import Workspace
 
     async with Workspace(settings, read_only=True) as workspace:
-        await run_stdio(workspace)
+        await run_stdio(workspace, write=write)
     return 0
 
 
