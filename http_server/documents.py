@@ -37,6 +37,7 @@ class DocumentAddress(Incoming):
     url: Text
     include: list[Text] | None = Field(None, max_length=100)
     exclude: list[Text] | None = Field(None, max_length=100)
+    watched: bool | None = None
     remove_vanished: bool = False
 
     @property
@@ -44,7 +45,7 @@ class DocumentAddress(Incoming):
         """How it is read; None leaves a source that is known as it was."""
         include = None if self.include is None else tuple(self.include)
         exclude = None if self.exclude is None else tuple(self.exclude)
-        return SourceOptions(include, exclude, remove_vanished=self.remove_vanished)
+        return SourceOptions(include, exclude, self.watched, self.remove_vanished)
 
 
 _ADD_BODY: dict[str, Any] = {

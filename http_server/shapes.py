@@ -198,6 +198,7 @@ class Source(BaseModel):
     )
     include: list[str]
     exclude: list[str]
+    watched: bool = Field(description="Whether the server follows its changes.")
     revision: str = Field(description="The commit that was read last; empty for a folder.")
     synced_at: datetime | None
     error: DocumentProblem | None = Field(description="What kept the last synchronisation from its end.")

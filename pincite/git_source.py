@@ -58,6 +58,10 @@ _CAUSES = (
 )
 
 
+# Of a repository that stays, the one who watches it and a job may want the newest commit at once.
+_FETCHING: dict[Path, threading.Lock] = {}
+
+
 def clone(url: str, *, private_hosts: bool = False, folder: Path | None = None) -> "Repository":
     """Fetch the newest commit of `url`'s default branch into a bare repository, and return it.
 
@@ -69,11 +73,15 @@ def clone(url: str, *, private_hosts: bool = False, folder: Path | None = None) 
     address, pinned = check_url(url, private_hosts=private_hosts)
     kept = folder or Path(tempfile.mkdtemp(prefix="pincite-git-"))
     try:
-        _clone_into(kept, address, ("https", "ssh"), pinned)
+        with _FETCHING.setdefault(kept, threading.Lock()):
+            _clone_into(kept, address, ("https", "ssh"), pinned)
     except BaseException:
         if folder is None:
             shutil.rmtree(kept, ignore_errors=True)
         raise
+    finally:
+        if folder is None:
+            _FETCHING.pop(kept, None)
     repository = Repository(kept, address)
     if folder is None:
         weakref.finalize(repository, shutil.rmtree, kept, ignore_errors=True)

@@ -140,12 +140,14 @@ class SourceOptions:
     """How sources are read: patterns of the files that count, whether to go on watching, and what may be removed.
 
     None leaves a source as it was; `remove_vanished` removes documents also where more than half of a source is gone.
+    With `changes_only` the job tells nothing of what has not changed, nor of files that have failed as they are.
     """
 
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
     watched: bool | None = None
     remove_vanished: bool = False
+    changes_only: bool = False
 
 
 class _Hashing:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pincite.catalog import Catalog
 from pincite.document_indexing import PARSER_VERSION, TIDY_EVERY, DocumentIndexer, DocumentKey, Target, recipe
-from pincite.errors import InvalidSource, PinciteError, SourceVanished, UnknownDocument
+from pincite.errors import DocumentError, InvalidSource, PinciteError, SourceVanished, UnknownDocument
 from pincite.incoming import Content
 from pincite.job_report import JobReport
 from pincite.jobs import Running
@@ -29,6 +29,9 @@ COMPARED_AT_ONCE = 200
 INTERNAL_ERROR = {"code": "internal_error", "message": "The document failed inside the server; its log has the reason."}
 STOPPED = {"code": "interrupted", "message": "Indexing was stopped before it was finished; add the document again."}
 UNREADABLE = "The file could not be read; check that it still exists and may be read."
+
+_DOCUMENT_ERRORS: list[type[DocumentError]] = [DocumentError, *DocumentError.__subclasses__()]
+_FAULTS_OF_THE_FILE = frozenset(kind.code for kind in _DOCUMENT_ERRORS)
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class _Batch:
     running: Running
     open_target: OpenTarget
     tasks: Iterable[Task]
+    changes_only: bool = False
     indexing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INDEXED_AT_ONCE))
     comparing: asyncio.Lock = field(default_factory=asyncio.Lock)
     changed: deque[Task] = field(default_factory=deque)
@@ -90,7 +94,8 @@ class Ingestion:
         for synced in plan.synced:  # known from now on, so that what a crash leaves belongs to it
             await asyncio.to_thread(self._catalog.put_source, synced.source)
         report.enter_stage("indexing")
-        await self._index(_Batch(running, open_target, iter(todo)), min(self._files_at_once, len(todo)))
+        batch = _Batch(running, open_target, iter(todo), changes_only=bool((job.request or {}).get("changes_only")))
+        await self._index(batch, min(self._files_at_once, len(todo)))
         report.enter_stage("removing")
         stopped = await self._remove_vanished(job, plan, running, open_target)
         if stopped:
@@ -128,13 +133,15 @@ class Ingestion:
                     return None
                 async with batch.open_target() as target:
                     wanted = recipe(target.settings, target.embedder.model)
-                unchanged, changed = await asyncio.to_thread(self._compare, tasks, wanted)
+                unchanged, changed = await asyncio.to_thread(self._compare, tasks, wanted, batch)
                 batch.changed.extend(changed)
-                if unchanged:
+                if batch.changes_only:
+                    batch.report.expect(batch.report.job.total - len(unchanged))
+                elif unchanged:
                     await batch.report.add_result(*unchanged)
             return batch.changed.popleft()
 
-    def _compare(self, tasks: list[Task], wanted: str) -> tuple[list[dict[str, Any]], list[Task]]:
+    def _compare(self, tasks: list[Task], wanted: str, batch: _Batch) -> tuple[list[dict[str, Any]], list[Task]]:
         """Return the results of the files that have not changed since they were read, and the other files."""
         known = self._catalog.documents_by_id([t.key.document_id for t in tasks if t.file.fingerprint])
         unchanged, changed = [], []
@@ -142,6 +149,9 @@ class Ingestion:
         for task in tasks:
             record = known.get(task.key.document_id)
             same = record is not None and record.fingerprint == task.file.fingerprint
+            if same and record is not None and record.status == "failed" and batch.changes_only:
+                unchanged.append(_unchanged(record))
+                continue
             if record is None or not same or record.status not in SERVED or record.recipe != wanted:
                 changed.append(task)
                 continue
@@ -236,7 +246,7 @@ class Ingestion:
         if known is not None and known.status in SERVED:
             record = replace(known, error=error)
         else:
-            record = _failed_record(key, content or Content("", 0), error, task.source_id)
+            record = _failed_record(key, content or Content("", 0), error, task)
         self._catalog.put_document(record)
         self._forget_files(key, content)
         return failure(key.path, record.id, error)
@@ -281,7 +291,7 @@ def failure(path: str, document_id: str | None, error: dict[str, str]) -> dict[s
     }
 
 
-def _failed_record(key: DocumentKey, content: Content, error: dict[str, str], source_id: str | None) -> DocumentRecord:
+def _failed_record(key: DocumentKey, content: Content, error: dict[str, str], task: Task) -> DocumentRecord:
     return DocumentRecord(
         id=key.document_id,
         knowledge_base_id=key.knowledge_base_id,
@@ -299,5 +309,7 @@ def _failed_record(key: DocumentKey, content: Content, error: dict[str, str], so
         warnings=(),
         error=error,
         added_at=datetime.now(UTC),
-        source_id=source_id,
+        source_id=task.source_id,
+        # With what the file itself is to blame for, trying again helps only once it has changed.
+        fingerprint=task.file.fingerprint if error["code"] in _FAULTS_OF_THE_FILE else None,
     )

@@ -16,10 +16,11 @@ from pincite.federated_search import NO_RERANKER
 from pincite.incoming import SourceOptions, SourceRequest
 from pincite.ingestion import UploadedFile
 from pincite.jobs import Handler, Running
-from pincite.records import Job, KnowledgeBase
+from pincite.records import Job, KnowledgeBase, Source
 from pincite.reindexing import is_unfinished
 from pincite.settings import KnowledgeBaseSettings, Settings
 from pincite.source_listing import shown_path
+from pincite.watching import Watcher
 
 OK = "ok"
 LOADING = "loading"
@@ -39,6 +40,13 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._models: dict[tuple[str, int | None], dict[str, Any]] = {}
         self._index = LOADING
+        self.watcher = Watcher(
+            parts.catalog,
+            parts.store,
+            self._synchronise,
+            interval_s=settings.watch_interval_s,
+            max_file_bytes=settings.max_file_bytes,
+        )
 
     async def resume(self) -> None:
         """Take up the jobs that an earlier process left, and queue the repair of half-indexed documents before them."""
@@ -63,7 +71,8 @@ class Service:
 
     def begin(self) -> None:
         """Start warming up, updating and tidying."""
-        self._tasks = [asyncio.create_task(work) for work in (self._watch_models(), self._warm_index(), self._tidy())]
+        works = (self._watch_models(), self._warm_index(), self._tidy(), self.watcher.run())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def close(self) -> None:
         """Stop it all."""
@@ -105,9 +114,19 @@ class Service:
             "sources": [asdict(each) for each in requests],
             "private_hosts": private_hosts,
             "remove_vanished": options.remove_vanished,
+            "changes_only": options.changes_only,
         }
         urgent = await asyncio.to_thread(self._is_urgent, kb_id, requests) and await self._is_usable(kb_id)
         return await self._parts.jobs.submit(kb_id, "add", request, priority=0 if urgent else 1)
+
+    async def _synchronise(self, source: Source) -> None:
+        """Queue what has changed in a watched source, unless a job that has not begun will see it anyway."""
+        for job in self._parts.jobs.unfinished(source.knowledge_base_id):
+            waiting = (job.request or {}).get("sources", ())
+            if job.state == "queued" and any(each["address"] == source.location for each in waiting):
+                return
+        options = SourceOptions(changes_only=True)
+        await self.add(source.knowledge_base_id, [source.location], options, private_hosts=source.private_hosts)
 
     def _is_urgent(self, kb_id: str, requests: Sequence[SourceRequest]) -> bool:
         """A few files are, unless one of them replaces a file of the same name that waits: the later must win."""

@@ -163,6 +163,11 @@ class Settings(BaseSettings):
     maintenance_interval_s: float = Field(
         default=900.0, ge=1, description="Seconds between two clean-ups of the index."
     )
+    watch_interval_s: float = Field(
+        default=60.0,
+        ge=1,
+        description="Seconds between two looks at a watched folder; a watched repository is asked a tenth as often.",
+    )
     view_lifetime_s: int = Field(
         default=30 * 24 * 3600,
         ge=60,

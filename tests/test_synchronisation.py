@@ -398,3 +398,44 @@ async def test_an_upload_goes_before_the_rest_of_a_folder(
     place = next(place for place, text in enumerate(order) if "attachment" in text)
     assert place <= 3 + 1  # those at hand: one for the parser, two ahead
     assert len(order) == 26
+
+
+# Watched
+
+
+async def looked(workspace: Workspace) -> list[Job]:
+    """Look at the watched sources once, and return the jobs that came of it, with their results."""
+    assert workspace._service is not None
+    before = {job.id for job in await workspace.jobs(OWNER, "manuals")}
+    await workspace._service.watcher.look()
+    new = [job for job in await workspace.jobs(OWNER, "manuals") if job.id not in before]
+    return [await finish(workspace, job) for job in new]
+
+
+async def test_a_watched_folder_is_followed_and_only_its_changes_are_told(workspace: Workspace, folder: Path) -> None:
+    (folder / "empty.txt").write_text("")
+    await add(workspace, folder, watched=True)
+    [at_start] = await looked(workspace)
+    assert (at_start.state, at_start.done, at_start.total, at_start.results) == ("done", 0, 0, [])
+    assert await looked(workspace) == []
+    (folder / "0.txt").write_text("The pump is painted.")
+    (folder / "1.txt").unlink()
+    (folder / "new.txt").write_text("A valve.")
+    [job] = await looked(workspace)
+    assert statuses(job) == {"0.txt": "indexed", "new.txt": "indexed", "1.txt": "removed"}
+    assert (job.done, job.total) == (3, 3)
+    await add(workspace, folder, watched=False)
+    (folder / "2.txt").unlink()
+    assert await looked(workspace) == []
+
+
+async def test_a_watched_folder_that_goes_away_and_comes_back_loses_nothing(workspace: Workspace, folder: Path) -> None:
+    await add(workspace, folder, watched=True)
+    before = await paths(workspace)
+    await looked(workspace)
+    folder.rename(folder.with_name("elsewhere"))
+    assert await looked(workspace) == []
+    folder.mkdir()
+    [job] = await looked(workspace)
+    assert (job.state, job.error and job.error["code"]) == ("failed", "source_vanished")
+    assert await paths(workspace) == before

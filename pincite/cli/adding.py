@@ -32,6 +32,10 @@ def add(
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="No such files, as drafts/*; may be given again.")
     ] = None,
+    watch: Annotated[
+        bool | None,
+        typer.Option("--watch/--no-watch", help="Let the server follow its changes, or no more."),
+    ] = None,
     remove_vanished: Annotated[
         bool, typer.Option("--remove-vanished", help="Remove what is gone also where it is more than half of a source.")
     ] = False,
@@ -47,6 +51,7 @@ def add(
     options = SourceOptions(
         include=None if include is None else tuple(include),
         exclude=None if exclude is None else tuple(exclude),
+        watched=watch,
         remove_vanished=remove_vanished,
     )
     return asyncio.run(_follow(lambda door: door.add(kb, sources, options), as_json=as_json))

@@ -177,6 +177,7 @@ class FolderDoor:
                 "location": source.location,
                 "include": list(source.include),
                 "exclude": list(source.exclude),
+                "watched": source.watched,
                 "revision": source.revision,
                 "synced_at": source.synced_at and source.synced_at.isoformat(),
                 "error": source.error,

@@ -62,7 +62,7 @@ async def _sources(kb: str, forget: str | None, *, as_json: bool) -> int:
     if as_json:
         _print(rows)
     else:
-        table(("source", "id", "commit", "last read"), [_source_row(row) for row in rows])
+        table(("source", "id", "watched", "commit", "last read"), [_source_row(row) for row in rows])
     return 0
 
 
@@ -82,7 +82,7 @@ def _job_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _source_row(row: dict[str, Any]) -> tuple[str, ...]:
     read = row["error"]["message"] if row["error"] else _moment(row["synced_at"])
-    return row["location"] or "", row["id"], row["revision"][:12], read
+    return row["location"] or "", row["id"], "yes" if row["watched"] else "no", row["revision"][:12], read
 
 
 def _moment(written: str | None) -> str:

@@ -50,6 +50,7 @@ class ServerDoor:
                 "url": absolute_source(source),
                 "include": options.include,
                 "exclude": options.exclude,
+                "watched": options.watched,
                 "remove_vanished": options.remove_vanished,
             }
             job = await self._ask("POST", f"/api/knowledge-bases/{_part(kb)}/documents", added)
