@@ -7,6 +7,7 @@ python -m benchmarks mcp     [--agents 200] [--seconds 60]
 python -m benchmarks openwebui [--passages 10000]
 python -m benchmarks transcript
 python -m benchmarks ingestion [--documents 10000] [--killed 500] [--kills 30]
+python -m benchmarks hostile FOLDER_OR_ARCHIVE
 python -m benchmarks answers [--only checking,realdocs,xquad,needles] [--cache FOLDER]
 """
 
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -57,6 +59,8 @@ def main() -> None:
     made.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     made.add_argument("--only", default="checking,realdocs,xquad,needles")
     made.add_argument("--cache", type=Path, help="a folder that keeps vectors from one run to the next")
+    broken = commands.add_parser("hostile", help="broken and hostile files with a manifest, through `pincite add`")
+    broken.add_argument("source", type=Path, help="a folder or tar archive that holds a manifest.jsonl")
     arguments = parser.parse_args()
     TABLES.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="pincite-benchmark-"))
@@ -86,6 +90,11 @@ def main() -> None:
             from benchmarks.agents import record
 
             (ROOT / "docs" / "mcp-transcript.md").write_text(asyncio.run(record(work)), encoding="utf-8")
+        elif arguments.command == "hostile":
+            # A process of its own, which leaves the network before it has threads.
+            sys.exit(
+                subprocess.run([sys.executable, "-m", "benchmarks.hostile", arguments.source], check=False).returncode
+            )
         elif arguments.command == "answers":
             asyncio.run(_answers(arguments.data, arguments.only.split(","), arguments.cache or work / "vectors", work))
         else:
