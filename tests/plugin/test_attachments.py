@@ -1,6 +1,9 @@
 """What is attached to a chat is searched besides the knowledge base that is asked, and only for its owner."""
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +48,35 @@ async def test_an_attached_file_is_cited_beside_the_knowledge_base_that_is_asked
     assert names(await ask(pipe, BERTH, model=model, files=ATTACHED)) == ["notes.md, Berths"]
     notice = await ask(pipe, NOTICE, model=model, files=ATTACHED)
     assert names(notice)[0] == "contract.pdf, p. 2"
+
+
+async def test_a_question_waits_for_a_file_that_is_being_indexed_and_says_how_far_it_is(
+    pipe: Any, library: tuple[Served, str], harbour: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, mirroring = type(pipe).pipe.__globals__, ModuleType("open_webui.models.functions")
+    module["LOOK_FOR_PROGRESS_S"], module["PATIENCE_S"] = 0, 600
+
+    async def function(identifier: str) -> Any:
+        return SimpleNamespace(is_active=identifier == "pincite_files")
+
+    mirroring.__dict__["Functions"] = SimpleNamespace(get_function_by_id=function)
+    monkeypatch.setitem(sys.modules, "open_webui.models.functions", mirroring)
+    indexing: list[asyncio.Task[Any]] = []
+    told: list[str] = []
+
+    async def emit(event: dict[str, Any]) -> None:
+        told.append(event["data"]["description"])
+        if told[-1].startswith("Reading") and not indexing:
+            tide = {"f3/tides.md": b"# Tides\n\nHigh water at Tarn Island is at a quarter past ten.\n"}
+            indexing.append(asyncio.create_task(library[0].add("Attachments · u-alice", tide)))
+
+    body = {"model": await of(pipe, "library"), "stream": False}
+    body |= {"messages": conversation("When is high water at Tarn Island?")}
+    attached = [{"type": "file", "id": "f3", "name": "tides.md"}]
+    answer = await pipe.pipe(body, dict(ALICE), None, emit, __files__=attached)
+    assert [source["source"]["name"] for source in answer["sources"]] == ["tides.md, Tides"]
+    assert told[0] == "Reading tides.md: 0 passages so far…"
+    await asyncio.gather(*indexing)
 
 
 async def test_of_what_someone_attached_elsewhere_only_everything_finds_it(pipe: Any, harbour: Served) -> None:
