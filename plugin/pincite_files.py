@@ -653,7 +653,7 @@ class Event:
 
     def __init__(self) -> None:
         self.valves = self.Valves()
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns: dict[tuple[object, ...], asyncio.Lock] = {}
         self._waiting: set[tuple[object, ...]] = set()
 
     async def event(self, event: dict[str, Any], __id__: str = "") -> None:
@@ -715,11 +715,11 @@ class Event:
             yield line
 
     async def _once(self, kind: str, what: object, work: Work) -> None:
-        """Do a piece of work after others of its kind; the same one that waits already will see this change as well."""
+        """Do a piece of work, once at a time; where it waits already, it will see this change as well."""
         if (kind, what) in self._waiting:
             return
         self._waiting.add((kind, what))
-        async with self._turns.setdefault(kind, asyncio.Lock()):
+        async with self._turns.setdefault((kind, what), asyncio.Lock()):
             self._waiting.discard((kind, what))
             for pause_s in (*PAUSES_S, None):
                 try:

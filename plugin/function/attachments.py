@@ -12,6 +12,7 @@ from plugin.function.wording import counted
 
 MIRRORING = "pincite_files"
 LOOK_FOR_PROGRESS_S = 0.5
+TELL_EVERY_S = 3.0  # each line is kept with the message
 # A file is mirrored as soon as it is uploaded; longer than this nothing happens only where nothing will.
 PATIENCE_S = 10.0
 LONGEST_INDEXING_S = 600.0
@@ -52,6 +53,7 @@ async def _own(pincite: Pincite, asker: Asker, wanted: dict[str, str], found: At
     name = ATTACHMENTS + str(asker.person["id"])
     patience = PATIENCE_S if await _are_mirrored() else 0.0
     began = last_seen = time.monotonic()
+    last_told = -TELL_EVERY_S
     while True:
         readable = await pincite.knowledge_bases(asker.person)
         mirror = next((kb["id"] for kb in readable if kb["name"] == name), None)
@@ -63,9 +65,10 @@ async def _own(pincite: Pincite, asker: Asker, wanted: dict[str, str], found: At
         last_seen = now if jobs else last_seen
         if not missing or now - last_seen >= patience or now - began >= LONGEST_INDEXING_S:
             break
-        passages = sum(job["passages"] for job in jobs)
-        so_far = counted(asker.language, "a passage", "passages", passages)
-        await asker.status(asker.say("reading", name=missing[0], passages=so_far))
+        if now - last_told >= TELL_EVERY_S:
+            last_told = now
+            so_far = counted(asker.language, "a passage", "passages", sum(job["passages"] for job in jobs))
+            await asker.status(asker.say("reading", name=missing[0], passages=so_far))
         await asyncio.sleep(LOOK_FOR_PROGRESS_S)
     chosen = []
     for identifier, label in wanted.items():
