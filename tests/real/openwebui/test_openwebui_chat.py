@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.real.openwebui.conftest import CHIP, PANEL, QUESTION, House, chip_of, framed, say, screenshot
+from tests.real.openwebui.running import ROOT
 from tests.real.openwebui.scripted_model import NAME
 
 pytestmark = pytest.mark.anyio
@@ -20,6 +21,12 @@ async def test_the_command_installed_everything_and_a_second_time_changes_nothin
     assert re.search(r"function pincite: version [\d.]+ \(as here\), on", status)
     servers = (await house.openwebui.admin.ask("GET", "/api/v1/configs/tool_servers"))["TOOL_SERVER_CONNECTIONS"]
     assert [(server.get("info") or {}).get("id") for server in servers] == [None, "pincite"]
+
+
+def test_the_page_that_leads_there_asks_and_promises_the_same() -> None:
+    page = (ROOT / "docs" / "open-webui.md").read_text("utf-8")
+    assert f"ask “{QUESTION}”" in page
+    assert "*handbook.pdf, p. 12* opens the page" in page
 
 
 async def test_an_answer_opens_the_cited_page_beside_the_chat_and_is_there_after_a_reload(house: House) -> None:
