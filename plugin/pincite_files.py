@@ -53,7 +53,14 @@ def file_of(told: dict[str, Any]) -> dict[str, Any]:
 
 def offered(knowledge_bases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the knowledge bases that are models of their own."""
-    return [kb for kb in knowledge_bases if not kb["name"].startswith(ATTACHMENTS)]
+    return [kb for kb in knowledge_bases if owner_of(kb["name"]) is None]
+
+
+def owner_of(knowledge_base: str) -> str | None:
+    """Return whose attachments a knowledge base of this name holds; None for any other, and for any mirror."""
+    if not knowledge_base.startswith(ATTACHMENTS) or knowledge_base.endswith(MIRRORED):
+        return None
+    return knowledge_base.removeprefix(ATTACHMENTS)
 
 
 def attached_path(file: dict[str, Any]) -> str:
@@ -553,10 +560,11 @@ class Mirror:
         for file in await self._attached(user_id):
             if file["user_id"] in audience:
                 attached.setdefault(file["user_id"], {})[attached_path(file)] = file
-        there = {kb["name"]: kb for kb in await self.store.knowledge_bases() if kb["name"].startswith(ATTACHMENTS)}
-        owners = {name.removeprefix(ATTACHMENTS) for name in there} if user_id is None else {user_id}
+        listed = await self.store.knowledge_bases()
+        there = {owner: kb for kb in listed if (owner := owner_of(kb["name"])) is not None}
+        owners = set(there) if user_id is None else {user_id}
         for owner in sorted(owners | set(attached)):
-            async for line in self._own(owner, there.get(ATTACHMENTS + owner), attached.get(owner, {}), audience):
+            async for line in self._own(owner, there.get(owner), attached.get(owner, {}), audience):
                 yield line
 
     async def _own(

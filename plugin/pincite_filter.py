@@ -434,7 +434,14 @@ def file_of(told: dict[str, Any]) -> dict[str, Any]:
 
 def offered(knowledge_bases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the knowledge bases that are models of their own."""
-    return [kb for kb in knowledge_bases if not kb["name"].startswith(ATTACHMENTS)]
+    return [kb for kb in knowledge_bases if owner_of(kb["name"]) is None]
+
+
+def owner_of(knowledge_base: str) -> str | None:
+    """Return whose attachments a knowledge base of this name holds; None for any other, and for any mirror."""
+    if not knowledge_base.startswith(ATTACHMENTS) or knowledge_base.endswith(MIRRORED):
+        return None
+    return knowledge_base.removeprefix(ATTACHMENTS)
 
 
 def attached_path(file: dict[str, Any]) -> str:

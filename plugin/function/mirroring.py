@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
-from plugin.function.files import ATTACHMENTS, MIRRORED, NO_DOCUMENTS, attached_path, collected_paths
+from plugin.function.files import ATTACHMENTS, MIRRORED, NO_DOCUMENTS, attached_path, collected_paths, owner_of
 from plugin.function.openwebui import Audience, OpenWebUI
 from plugin.function.storing import Store
 
@@ -69,10 +69,11 @@ class Mirror:
         for file in await self._attached(user_id):
             if file["user_id"] in audience:
                 attached.setdefault(file["user_id"], {})[attached_path(file)] = file
-        there = {kb["name"]: kb for kb in await self.store.knowledge_bases() if kb["name"].startswith(ATTACHMENTS)}
-        owners = {name.removeprefix(ATTACHMENTS) for name in there} if user_id is None else {user_id}
+        listed = await self.store.knowledge_bases()
+        there = {owner: kb for kb in listed if (owner := owner_of(kb["name"])) is not None}
+        owners = set(there) if user_id is None else {user_id}
         for owner in sorted(owners | set(attached)):
-            async for line in self._own(owner, there.get(ATTACHMENTS + owner), attached.get(owner, {}), audience):
+            async for line in self._own(owner, there.get(owner), attached.get(owner, {}), audience):
                 yield line
 
     async def _own(

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from plugin.function.files import offered
 from plugin.function.mirroring import Mirror
 from plugin.function.openwebui import Audience
 from plugin.function.storing import Store, StoreFailure
@@ -200,6 +201,14 @@ async def test_the_attachments_of_someone_who_is_gone_are_removed(synced: Synced
     synced.collections.users = [USERS[1]]
     assert await synced.sync_attachments() == ["attachments of u1: removed, as there are none any more"]
     assert await readers_of(synced) == {}
+
+
+async def test_a_collection_is_never_taken_for_attachments_whatever_it_is_called(synced: Synced) -> None:
+    synced.collections.name = "Attachments · u1"
+    await synced.sync()
+    assert await synced.sync_attachments() == []
+    listed = (await synced.served.http.get("/api/knowledge-bases")).json()
+    assert [kb["name"] for kb in offered(listed)] == ["Attachments · u1 · Open WebUI"]
 
 
 async def test_rights_that_someone_widened_are_narrowed_again(synced: Synced) -> None:
