@@ -768,13 +768,13 @@ async def groups_of(user_id: str) -> list[str]:
     return [str(group.name) for group in await Groups.get_groups_by_member_id(user_id)]
 
 
-async def write(request: Any, user_id: str, model: str, messages: list[dict[str, str]]) -> AsyncIterator[str]:
+async def write(request: Any, user: dict[str, Any], model: str, messages: list[dict[str, str]]) -> AsyncIterator[str]:
     """Yield the words of the model's answer as they come.
 
     Raises:
         NotWritten: it may not be used, failed, or stopped talking.
     """
-    lines = _lines(await _completion(request, user_id, {"model": model, "messages": messages, "stream": True}))
+    lines = _lines(await _completion(request, user, {"model": model, "messages": messages, "stream": True}))
     patience = FIRST_WORD_S
     while True:
         try:
@@ -790,7 +790,7 @@ async def write(request: Any, user_id: str, model: str, messages: list[dict[str,
 
 
 async def write_at_once(
-    request: Any, user_id: str, model: str, messages: list[dict[str, str]], timeout_s: float
+    request: Any, user: dict[str, Any], model: str, messages: list[dict[str, str]], timeout_s: float
 ) -> str:
     """Return the model's whole answer.
 
@@ -799,7 +799,7 @@ async def write_at_once(
     """
     asked = {"model": model, "messages": messages, "stream": False}
     try:
-        answer = await asyncio.wait_for(_completion(request, user_id, asked), timeout_s)
+        answer = await asyncio.wait_for(_completion(request, user, asked), timeout_s)
     except TimeoutError:
         raise NotWritten("model slow") from None
     try:
@@ -808,14 +808,15 @@ async def write_at_once(
         raise NotWritten("model failed") from None
 
 
-async def _completion(request: Any, user_id: str, asked: dict[str, Any]) -> Any:
-    from open_webui.models.users import Users  # type: ignore[import-not-found]
+async def _completion(request: Any, user: dict[str, Any], asked: dict[str, Any]) -> Any:
+    from open_webui.models.users import UserModel  # type: ignore[import-not-found]
     from open_webui.utils.chat import generate_chat_completion  # type: ignore[import-not-found]
 
     # Metadata of its own: what is not given, Open WebUI takes from the chat and changes there.
     asked["metadata"] = {}
+    person = UserModel(**{name: value for name, value in user.items() if name != "valves"})
     try:
-        return await generate_chat_completion(request, asked, await Users.get_user_by_id(user_id))
+        return await generate_chat_completion(request, asked, person)
     except asyncio.CancelledError:
         raise
     except Exception as failure:

@@ -142,7 +142,7 @@ class Pipe:
         # A model of this very function would ask itself.
         if chosen in {"", SERVER} or chosen.partition(".")[0] == model.partition(".")[0]:
             return None
-        return Writer(request, str(user["id"]), chosen, self.valves.hyde)
+        return Writer(request, user, chosen, self.valves.hyde)
 
     def _pincite(self) -> Pincite:
         return self.connections.to(self.valves.pincite_url, self.valves.pincite_key)

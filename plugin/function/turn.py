@@ -19,20 +19,20 @@ MOST_PASSAGES = 99
 
 @dataclass
 class Writer:
-    """The model of Open WebUI that writes, as the person who asks."""
+    """The model of Open WebUI that writes, as the person who asks: `user` is what Open WebUI tells of them."""
 
     request: Any
-    user_id: str
+    user: dict[str, Any]
     model: str
     hyde: bool = False
 
     async def at_once(self, messages: list[dict[str, str]], timeout_s: float = REWRITE_TIMEOUT_S) -> str:
         """Return its whole answer; raises NotWritten."""
-        return await write_at_once(self.request, self.user_id, self.model, messages, timeout_s)
+        return await write_at_once(self.request, self.user, self.model, messages, timeout_s)
 
     def words(self, messages: list[dict[str, str]]) -> AsyncIterator[str]:
         """Yield its answer as it comes; raises NotWritten."""
-        return write(self.request, self.user_id, self.model, messages)
+        return write(self.request, self.user, self.model, messages)
 
 
 @dataclass

@@ -60,9 +60,6 @@ class Models:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let function files import what they import inside Open WebUI."""
 
-        async def user(identifier: str) -> Any:
-            return SimpleNamespace(id=identifier)
-
         async def groups(identifier: str) -> Any:
             return [SimpleNamespace(name=name) for name in self.groups.get(identifier, [])]
 
@@ -70,7 +67,7 @@ class Models:
             "open_webui": {},
             "open_webui.models": {},
             "open_webui.utils": {},
-            "open_webui.models.users": {"Users": SimpleNamespace(get_user_by_id=user)},
+            "open_webui.models.users": {"UserModel": SimpleNamespace},
             "open_webui.models.groups": {"Groups": SimpleNamespace(get_groups_by_member_id=groups)},
             "open_webui.utils.chat": {"generate_chat_completion": self.complete},
         }
