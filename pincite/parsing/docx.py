@@ -80,9 +80,11 @@ class _Reading:
         self._parts = dict(self._relations.values())
         self._styles = Styles(self._part("styles"))
         self._numbering = Numbering(self._part("numbering"))
-        self._notes = {kind: self._read_notes(kind) for kind in ("footnote", "endnote")}
         self._due: list[str] = []  # notes and text boxes that follow the paragraph they are anchored in
         self._note_count = 0
+        # Empty while they are read: a note that refers to a note, or to itself, gets no mark.
+        self._notes: dict[str, dict[str, str]] = {"footnote": {}, "endnote": {}}
+        self._notes = {kind: self._read_notes(kind) for kind in self._notes}
 
     def blocks(self, container: Any, depth: int) -> None:
         """Add the paragraphs and tables of a body, a cell or a content control."""
