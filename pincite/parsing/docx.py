@@ -81,7 +81,7 @@ class _Reading:
         self._styles = Styles(self._part("styles"))
         self._numbering = Numbering(self._part("numbering"))
         self._due: list[str] = []  # notes and text boxes that follow the paragraph they are anchored in
-        self._note_count = 0
+        self._placed: dict[tuple[str, str], int] = {}  # the notes referred to so far, with their numbers
         # Empty while they are read: a note that refers to a note, or to itself, gets no mark.
         self._notes: dict[str, dict[str, str]] = {"footnote": {}, "endnote": {}}
         self._notes = {kind: self._read_notes(kind) for kind in self._notes}
@@ -198,9 +198,12 @@ class _Reading:
         text = self._notes[kind].get(note_id, "")
         if not text:
             return ""
-        self._note_count += 1
-        self._due.append(f"[{self._note_count}] {text}")
-        return f"[{self._note_count}]"
+        number = self._placed.get((kind, note_id))
+        if number is None:
+            # Its text stands in the document once, however often it is referred to.
+            number = self._placed[kind, note_id] = len(self._placed) + 1
+            self._due.append(f"[{number}] {text}")
+        return f"[{number}]"
 
     def _collect_drawing(self, drawing: Any) -> None:
         """Keep the text of a text box, chart or diagram for after the paragraph it is anchored in."""
