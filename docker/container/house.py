@@ -100,6 +100,7 @@ def pincite_environment(backend: Backend, installation: Installation) -> dict[st
     given = {
         "PINCITE_ADMIN_KEY": pincite_key(installation),
         "PINCITE_PORT": "7861",
+        "PINCITE_OPENWEBUI_URL": os.environ.get("PINCITE_OPENWEBUI_URL") or OPENWEBUI_URL,
         "PINCITE_LOG_LEVEL": os.environ.get("PINCITE_LOG_LEVEL") or "warning",
     }
     if not backend.is_embedded:
