@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from benchmarks import generated_documents
-from benchmarks.quick_model import QuickModel
+from benchmarks.quick_model import PAUSE, QuickModel
 from pincite.access import Principal
 from pincite.data_lock import RunningServer, running_server
 from pincite.settings import load_settings
@@ -43,22 +43,25 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
 
 
-async def measure(work: Path, documents: int, kills: int, seed: int) -> Outcome:
-    """Index a folder with a server that is killed at random points; return what came of it."""
+async def measure(work: Path, documents: int, kills: int, seed: int, pause_s: float) -> Outcome:
+    """Index a folder with a server that is killed at random points; return what came of it.
+
+    `pause_s` is what the embedding of a document takes, so that the points lie before the end.
+    """
     choice = random.Random(seed)
     folder, data = work / "documents", work / "data"
     generated_documents.write(folder, documents, sections=3)
     outcome = Outcome(documents)
     job_id = ""
-    for _ in range(kills):
-        with served(data) as (process, server), client(server) as http:
+    for point in sorted(choice.sample(range(1, documents), kills)):
+        with served(data, pause_s) as (process, server), client(server) as http:
             job_id = job_id or _begin(http, folder)
             _search_what_is_there(http, job_id, choice, outcome)
-            done = _wait(http, job_id, choice.randrange(2 * documents // (kills + 1) + 1))
+            done = _wait(http, job_id, point)
             await asyncio.sleep(choice.random() * 0.1)  # between two documents, or in the middle of one
             process.kill()
             outcome.killed_at.append(done)
-    with served(data) as (_, server), client(server) as http:
+    with served(data, 0.0) as (_, server), client(server) as http:
         _wait(http, job_id, documents)
         _search_what_is_there(http, job_id, choice, outcome)
         job = _job(http, job_id)
@@ -70,13 +73,14 @@ async def measure(work: Path, documents: int, kills: int, seed: int) -> Outcome:
 
 
 @contextmanager
-def served(data: Path) -> "Iterator[tuple[subprocess.Popen[str], RunningServer]]":
+def served(data: Path, pause_s: float) -> "Iterator[tuple[subprocess.Popen[str], RunningServer]]":
     """Run a server with the quick model until the block ends or kills it."""
     environment = os.environ | {
         "PINCITE_DATA": str(data),
         "PINCITE_PORT": "0",
         "PINCITE_PARSER_WORKERS": "1",
         "PYTHONPATH": str(ROOT),
+        PAUSE: str(pause_s),
     }
     command = [sys.executable, "-m", "benchmarks.quick_model", "serve"]
     said = subprocess.DEVNULL
@@ -111,10 +115,9 @@ def _job(http: httpx.Client, job_id: str, since: int = 0) -> dict[str, Any]:
     return dict(http.get(f"/api/jobs/{job_id}", params={"since": since}).raise_for_status().json())
 
 
-def _wait(http: httpx.Client, job_id: str, more: int) -> int:
-    """Wait until so many more documents are done than now, or all; return how many are."""
+def _wait(http: httpx.Client, job_id: str, goal: int) -> int:
+    """Wait until so many documents are done, or all; return how many are."""
     job = _job(http, job_id, since=2**31)
-    goal = job["done"] + more
     while job["state"] in {"queued", "running"} and job["done"] < goal:
         time.sleep(0.01)
         job = _job(http, job_id, since=2**31)

@@ -3,7 +3,9 @@
 `python -m benchmarks.quick_model serve` is the command line with it in place of the embedded model.
 """
 
+import asyncio
 import hashlib
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,13 +13,16 @@ import numpy as np
 from embedding_backend import Embedder, EmbeddingModel, PassageText, Vectors
 from pincite.settings import Settings
 
+# Seconds that each document's passages take, for a model that is to be interrupted.
+PAUSE = "QUICK_MODEL_PAUSE_S"
 _DIMENSIONS = 64
 
 
 class QuickModel:
     """Makes of each text a random vector, the same each time; words find what vectors then do not."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause_s: float = 0.0) -> None:
+        self._pause_s = pause_s
         self.model = EmbeddingModel(
             id="quick",
             dimensions=_DIMENSIONS,
@@ -35,6 +40,7 @@ class QuickModel:
 
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         """Return one vector a window."""
+        await asyncio.sleep(self._pause_s)
         self.passages_embedded += len(passages)
         return [np.stack([_vector(passage.text) for _ in passage.windows or (None,)]) for passage in passages]
 
@@ -53,7 +59,7 @@ def _vector(text: str) -> Vectors:
 
 
 def _quick_model(settings: Settings) -> Embedder:
-    return QuickModel()
+    return QuickModel(float(os.environ.get(PAUSE, "0")))
 
 
 if __name__ == "__main__":
