@@ -1,46 +1,22 @@
-"""Every setting of the server and of a knowledge base: one tree, one prefix, defaults in one place."""
+"""The settings of one process: the server, its model servers, its limits."""
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pincite.errors import InvalidSettings
+from pincite.settings.problems import sentence
+from pincite.settings.values import Listed, Origins, PageAddress, ServerAddress, ServerAddresses, SignerAddress
 from pincite.tesseract import Recognition, data_folder, missing_languages
 
 PREFIX = "PINCITE_"
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-ANY_HOSTS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound to by default
-MIN_ADMIN_KEY_LENGTH = 20
-MIN_SIGNING_SECRET_LENGTH = 32  # as many bytes as the hash has, RFC 7518, 3.2
-CATALOG_BACKENDS = frozenset({"sqlite", "postgresql"})
-
-
-def _none_if_empty(value: Any) -> Any:
-    """Return None for the empty text, which is how a command line says that a setting is not set."""
-    return None if value == "" else value
-
-
-def _split(value: Any) -> Any:
-    """Return the parts of a text with commas, which is how a command line and the environment write a list."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-OptionalInt = Annotated[int | None, BeforeValidator(_none_if_empty)]
-OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
-Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+_ANY_HOSTS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound to by default
+_MIN_ADMIN_KEY_LENGTH = 20
+_MIN_SECRET_LENGTH = 32  # as many bytes as the hash has, RFC 7518, 3.2
+_CATALOG_BACKENDS = frozenset({"sqlite", "postgresql"})
 
 
 class Settings(BaseSettings):
@@ -53,7 +29,7 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="The address the server binds; `0.0.0.0` for all.")
     port: int = Field(default=7861, ge=0, le=65535, description="The port the server binds; 0 lets the system choose.")
-    public_url: str | None = Field(
+    public_url: PageAddress | None = Field(
         default=None,
         description="The address readers reach the server at, used in citation links; from host and port if unset.",
     )
@@ -71,14 +47,14 @@ class Settings(BaseSettings):
         default=(),
         description="Host names, separated by commas, that requests to `/mcp` may name besides the server's own.",
     )
-    allowed_origins: Listed = Field(
+    allowed_origins: Origins = Field(
         default=(), description="Origins, separated by commas, whose pages may call the server from a browser."
     )
-    oauth_issuer: str | None = Field(
+    oauth_issuer: SignerAddress | None = Field(
         default=None,
         description="The OAuth 2.1 authorisation server whose access tokens open this one too, as their `iss` has it.",
     )
-    oauth_jwks_url: str | None = Field(
+    oauth_jwks_url: SignerAddress | None = Field(
         default=None, description="Where that server publishes the public keys that sign its tokens."
     )
     oauth_audience: str | None = Field(
@@ -110,7 +86,7 @@ class Settings(BaseSettings):
     embedding_threads: int | None = Field(
         default=None, ge=1, le=256, description="Threads of the embedded model; all processors if unset."
     )
-    embedding_url: Listed = Field(
+    embedding_url: ServerAddresses = Field(
         default=(),
         description="Addresses, separated by commas, of servers of one embedding model with an OpenAI-compatible "
         "interface, such as vLLM; they share the load. The embedded model alone if unset.",
@@ -125,7 +101,7 @@ class Settings(BaseSettings):
     embedding_wait_s: float = Field(
         default=120.0, ge=0, description="Seconds `pincite serve` waits at its start for the embedding servers."
     )
-    reranker_url: Listed = Field(
+    reranker_url: ServerAddresses = Field(
         default=(),
         description="Addresses, separated by commas, of servers of a reranker, for knowledge bases with `rerank`.",
     )
@@ -136,7 +112,7 @@ class Settings(BaseSettings):
     rerank_timeout_s: float = Field(
         default=1.0, gt=0, description="Seconds a search waits for the reranker before it answers in its own order."
     )
-    llm_url: OptionalText = Field(
+    llm_url: ServerAddress | None = Field(
         default=None,
         description="The address of a server with OpenAI's chat completions, such as `http://gpu:8001/v1`, whose model "
         "writes answers; without it they are quotes.",
@@ -173,7 +149,7 @@ class Settings(BaseSettings):
         ge=60,
         description="Seconds a citation's link opens the viewer; access is checked again each time.",
     )
-    openwebui_url: OptionalText = Field(
+    openwebui_url: PageAddress | None = Field(
         default=None,
         description="The address of an Open WebUI, as this server reaches it: people may call MCP with their session "
         "there, and a chat that does shows citations.",
@@ -183,48 +159,6 @@ class Settings(BaseSettings):
         description="The secret that Open WebUI signs who asks with, its `FORWARD_USER_INFO_HEADER_JWT_SECRET`, for "
         "connections that its plugin does not make.",
     )
-
-    @field_validator("public_url", "openwebui_url")
-    @classmethod
-    def _check_public_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("it must be an http or https address without query and fragment")
-        return value.rstrip("/")
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            parts = urlsplit(origin)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
-                raise ValueError("each origin must look like https://chat.example.com, without a path")
-        return tuple(origin.rstrip("/") for origin in value)
-
-    @field_validator("embedding_url", "reranker_url")
-    @classmethod
-    def _check_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for address in value:
-            parts = urlsplit(address)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-                raise ValueError("each address must look like http://host:8000")
-            if parts.username is not None or parts.password is not None:
-                raise ValueError("an address must not carry a user or a password; the key has a setting of its own")
-        return value
-
-    @field_validator("oauth_issuer", "oauth_jwks_url")
-    @classmethod
-    def _check_authorisation_server(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if not parts.hostname or parts.scheme not in {"http", "https"} or parts.fragment:
-            raise ValueError("it must look like https://login.example.com")
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
-            raise ValueError("it must be an https address: whoever changes the keys on their way could sign tokens")
-        return value
 
     @model_validator(mode="after")
     def _check_ocr_languages(self) -> "Settings":
@@ -243,11 +177,6 @@ class Settings(BaseSettings):
                 )
         return self
 
-    @field_validator("llm_url")
-    @classmethod
-    def _check_llm_url(cls, value: str | None) -> str | None:
-        return None if value is None else cls._check_addresses((value,))[0]
-
     @field_validator("embedding_tokenizer")
     @classmethod
     def _check_tokenizer(cls, value: Path | None) -> Path | None:
@@ -261,9 +190,9 @@ class Settings(BaseSettings):
         if value is None:
             return None
         key = value.get_secret_value()
-        if len(key) < MIN_ADMIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+        if len(key) < _MIN_ADMIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
             raise ValueError(
-                f"it must have at least {MIN_ADMIN_KEY_LENGTH} characters, all of them visible ASCII; "
+                f"it must have at least {_MIN_ADMIN_KEY_LENGTH} characters, all of them visible ASCII; "
                 "`openssl rand -hex 32` makes a good one"
             )
         return value
@@ -271,9 +200,9 @@ class Settings(BaseSettings):
     @field_validator("openwebui_secret")
     @classmethod
     def _check_openwebui_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < MIN_SIGNING_SECRET_LENGTH:
+        if value is not None and len(value.get_secret_value()) < _MIN_SECRET_LENGTH:
             raise ValueError(
-                f"it must have at least {MIN_SIGNING_SECRET_LENGTH} characters; `openssl rand -hex 32` makes a good one"
+                f"it must have at least {_MIN_SECRET_LENGTH} characters; `openssl rand -hex 32` makes a good one"
             )
         return value
 
@@ -290,7 +219,7 @@ class Settings(BaseSettings):
             backend = make_url(value.get_secret_value()).get_backend_name()
         except ArgumentError:
             raise ValueError("it must be a database URL such as postgresql+psycopg://user@host/pincite") from None
-        if backend not in CATALOG_BACKENDS:
+        if backend not in _CATALOG_BACKENDS:
             raise ValueError("it must name a SQLite or a PostgreSQL database")
         return value
 
@@ -335,7 +264,7 @@ class Settings(BaseSettings):
         """The address readers reach the server at, without a slash at the end."""
         if self.public_url is not None:
             return self.public_url
-        host = "localhost" if self.host in ANY_HOSTS else self.host
+        host = "localhost" if self.host in _ANY_HOSTS else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
@@ -349,81 +278,6 @@ class Settings(BaseSettings):
         return self.max_file_mb * 1024 * 1024
 
 
-class KnowledgeBaseSettings(BaseModel):
-    """The settings of one knowledge base; what makes other passages or vectors builds a new generation of its index."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    embedding_model: Literal["embedded", "hosted"] = Field(
-        default="embedded",
-        description="The model that embeds passages and questions: the `embedded` one, or the `hosted` one of "
-        "`PINCITE_EMBEDDING_URL`, which a new knowledge base takes where that is set.",
-    )
-    dimensions: OptionalInt = Field(
-        default=None,
-        ge=32,
-        description="Numbers of each vector of the hosted model, fewer to save memory; all it has if unset.",
-    )
-    query_instruction: OptionalText = Field(
-        default=None,
-        max_length=1000,
-        description="What a question is to find, in English, for hosted models that take an instruction; the model's "
-        "usual one if unset.",
-    )
-    chunk_tokens: int = Field(
-        default=512,
-        ge=256,
-        le=2048,
-        description="Tokens of the longest passage, its title included; never more than the model reads.",
-    )
-    rerank: bool = Field(
-        default=False,
-        description="Whether the reranker of `PINCITE_RERANKER_URL` puts the best candidates of a search in order.",
-    )
-    follow_up: bool = Field(
-        default=False,
-        description="Whether the language model of `PINCITE_LLM_URL` makes a whole question of a follow-up in a chat.",
-    )
-    sub_questions: bool = Field(
-        default=False, description="Whether it takes a compound question apart, and each part is searched for as well."
-    )
-    hyde: bool = Field(
-        default=False, description="Whether it imagines an answer, which is searched for besides the question (HyDE)."
-    )
-    top_k: int = Field(default=5, ge=1, le=100, description="Passages a search returns when it names no number.")
-    readers: Listed = Field(
-        default=("everyone",),
-        max_length=1000,
-        description="Who may read it of the people that another program, such as Open WebUI, asks for: `everyone`, "
-        "`user:alice@example.com`, `group:legal`, separated by commas; nobody if empty. Keys have limits of their own.",
-    )
-
-    @field_validator("readers")
-    @classmethod
-    def _check_readers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for reader in value:
-            if reader != "everyone" and not (reader.startswith(("user:", "group:")) and reader.partition(":")[2]):
-                raise ValueError("each reader must be everyone, user:NAME@HOST or group:NAME")
-        return value
-
-    @model_validator(mode="after")
-    def _check_dimensions(self) -> "KnowledgeBaseSettings":
-        if self.dimensions is not None and self.embedding_model == "embedded":
-            raise ValueError("dimensions can only be set with embedding_model=hosted: the embedded model has no fewer")
-        return self
-
-    def changed(self, changes: dict[str, Any]) -> "KnowledgeBaseSettings":
-        """Return a copy with the named settings replaced.
-
-        Raises:
-            InvalidSettings: a setting is unknown or its value is not allowed.
-        """
-        try:
-            return KnowledgeBaseSettings.model_validate(self.model_dump() | changes)
-        except ValidationError as error:
-            raise InvalidSettings(_sentence(error, prefix="")) from None
-
-
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings from the environment; what is named here wins over it.
 
@@ -433,61 +287,4 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise InvalidSettings(_sentence(error, prefix=PREFIX)) from None
-
-
-def _sentence(error: ValidationError, prefix: str) -> str:
-    """Say every problem in one line; the values themselves stay out, one may be a secret."""
-    problems = []
-    for problem in error.errors(include_url=False, include_context=False, include_input=False):
-        name = (
-            prefix + str(problem["loc"][0]).upper() if prefix and problem["loc"] else ".".join(map(str, problem["loc"]))
-        )
-        if problem["type"] == "extra_forbidden":
-            known = ", ".join(KnowledgeBaseSettings.model_fields)
-            problems.append(f"{name} is not a setting; there are {known}")
-            continue
-        message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
-        problems.append(f"{name}: {message[0].lower() + message[1:]}" if name else message)
-    return "; ".join(problems) + "."
-
-
-def settings_markdown() -> str:
-    """Return the page that documents every setting, as Markdown tables made from the code."""
-    lines = [
-        "# Settings",
-        "",
-        "<!-- Made by `python -m pincite.cli docs settings`; change pincite/settings.py instead. -->",
-        "",
-        "## The server",
-        "",
-        "Read from the environment at start. Contradictions are refused in a sentence.",
-        "",
-        "| Variable | Default | Meaning |",
-        "| --- | --- | --- |",
-    ]
-    for name, field in Settings.model_fields.items():
-        lines.append(f"| `{PREFIX}{name.upper()}` | {_default(name, field.get_default())} | {field.description} |")
-    lines += [
-        "",
-        "## A knowledge base",
-        "",
-        "Set with `PATCH /api/knowledge-bases/{kb}` or `pincite set KB NAME=VALUE`.",
-        "",
-        "| Setting | Default | Meaning |",
-        "| --- | --- | --- |",
-    ]
-    for name, field in KnowledgeBaseSettings.model_fields.items():
-        low = next((m.ge for m in field.metadata if hasattr(m, "ge")), None)
-        high = next((m.le for m in field.metadata if hasattr(m, "le")), None)
-        span = f" From {low} to {high}." if low is not None and high is not None else ""
-        lines.append(f"| `{name}` | {_default(name, field.get_default())} | {field.description}{span} |")
-    return "\n".join(lines) + "\n"
-
-
-def _default(name: str, value: Any) -> str:
-    if name == "parser_workers":
-        return "the processors, at most 4"
-    if value is None or value == ():
-        return "unset"
-    return f"`{value}`"
+        raise InvalidSettings(sentence(error, prefix=PREFIX)) from None
