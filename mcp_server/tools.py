@@ -134,7 +134,7 @@ def _add_reading(server: Toolbox, workspace: Workspace, asking: Asking, chat: Ch
         id: Annotated[str, Field(description="Id of a search result or document.")],  # noqa: A002
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, FetchOutput]:
-        """Read a search result again with its place on the page, or a document from its beginning."""
+        """Read a search result with its place on the page, or a document."""
         return tool_result(await reading.fetch(workspace, asking.who, id, cursor=cursor, budget=budget, chat=chat))
 
     @server.tool(annotations=READS)
@@ -143,7 +143,7 @@ def _add_reading(server: Toolbox, workspace: Workspace, asking: Asking, chat: Ch
         page: Annotated[int, Field(description="1-based physical page.")],
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, PageOutput]:
-        """Read one page of a document: what stands around a passage."""
+        """Read a page: what stands around a passage."""
         read = await reading.read_page(workspace, asking.who, document, page, cursor=cursor, budget=budget, chat=chat)
         return tool_result(read)
 
@@ -153,5 +153,5 @@ def _add_reading(server: Toolbox, workspace: Workspace, asking: Asking, chat: Ch
         text: Annotated[str, Field(description="Exact words, case as written.")],
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, FindOutput]:
-        """Find every place where exact words stand in a document, with page and boxes; proves a quotation."""
+        """Find where exact words stand in a document, with page and boxes; proves a quotation."""
         return tool_result(await finding.find(workspace, asking.who, document, text, cursor=cursor, budget=budget))
