@@ -17,7 +17,7 @@ from http_server.problems import RequestTooLarge, documented
 from http_server.workspace_access import Caller, ServedWorkspace
 from pincite.answers import Answer, Event
 from pincite.answers.wording import language_of
-from pincite.chat_source import source_event
+from pincite.chat_source import Shown, source_data
 from pincite.errors import (
     BackendError,
     EmptyQuestion,
@@ -100,7 +100,8 @@ class Sources:
         highest = max((int(number) for number in REFERENCE.findall(text)), default=0)
         new = range(self._shown, min(max(highest, self._shown), len(self._passages)))
         self._shown = new.stop
-        return [source_event(self._passages[place], self.urls[place], self._language) for place in new]
+        shown = [Shown.of(self._passages[place], self.urls[place]) for place in new]
+        return [{"type": "source", "data": source_data(each, self._language)} for each in shown]
 
 
 async def _chunks(

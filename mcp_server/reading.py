@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcp_server.budget import head, make_cursor, open_cursor
-from mcp_server.chat_citations import ChatCitations, Result
+from mcp_server.chat_citations import ChatCitations
 from mcp_server.results import BoxOnPage, FetchOutput, PageOutput
 from pincite.access import Principal
+from pincite.chat_source import Shown
 from pincite.document_codec import StoredDocument
 from pincite.errors import UnknownDocument, UnknownPage
 from pincite.finding import pages_between
@@ -69,7 +70,7 @@ async def fetch(
         **read,
     }
     # One id for a document however often it is read on, as a passage has one wherever it was found.
-    for citation in await chat.cite([Result(wanted_id, record.path, url, text, page, read["section"])]):
+    for citation in await chat.cite([Shown(wanted_id, record.path, url, text, page, read["section"])]):
         metadata["citation"] = citation
     return FetchOutput(
         id=wanted_id,
@@ -103,7 +104,7 @@ async def read_page(
     record = await workspace.document(who, document_id)
     with await workspace.stored(who, document_id) as stored:
         read = await asyncio.to_thread(_page, workspace, who, record, stored, number, begin, budget)
-    result = Result(f"{record.id}:page:{number}", record.path, read.url, read.text, number, read.section)
+    result = Shown(f"{record.id}:page:{number}", record.path, read.url, read.text, number, read.section)
     read.citation = next(iter(await chat.cite([result])), None)
     return read
 

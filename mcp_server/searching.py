@@ -1,10 +1,13 @@
 """Search for agents: as many passages as fit the token budget, best first, and a cursor for the rest."""
 
+from dataclasses import replace
+
 from mcp_server.budget import estimated_tokens, head, make_cursor, open_cursor
-from mcp_server.chat_citations import ChatCitations, Result
+from mcp_server.chat_citations import ChatCitations
 from mcp_server.reading import passage_id, titled
 from mcp_server.results import CitedDocument, SearchHit, SearchOutput
 from pincite.access import Principal
+from pincite.chat_source import Shown
 from pincite.passage import Passage, SearchFilter
 from pincite.workspace import Workspace
 
@@ -47,8 +50,11 @@ async def search(
         hits.append(hit)
         left -= cost
     end = begin + len(hits)
-    results = [_result(passage, hit) for passage, hit in zip(found.passages[begin:end], hits, strict=True)]
-    for hit, citation in zip(hits, await chat.cite(results, query), strict=False):
+    shown = [
+        replace(Shown.of(passage, hit.url), id=hit.id)
+        for passage, hit in zip(found.passages[begin:end], hits, strict=True)
+    ]
+    for hit, citation in zip(hits, await chat.cite(shown, query), strict=False):
         hit.citation = citation
     more = make_cursor(end, scope) if end < len(found.passages) else None
     why = found.why.message if found.why else None
@@ -72,12 +78,6 @@ def _hit(passage: Passage, url: str) -> SearchHit:
         start=passage.start,
         end=passage.end,
     )
-
-
-def _result(passage: Passage, hit: SearchHit) -> Result:
-    """Return the whole passage as the chat shows it, which reads more than the model."""
-    where = passage.document.path, hit.url, passage.text, passage.page, passage.section
-    return Result(hit.id, *where, passage.score, passage.marks)
 
 
 def _tokens(hit: SearchHit) -> int:

@@ -1,4 +1,4 @@
-"""A passage as the `source` event by which Open WebUI shows a citation.
+"""A piece of a document as the `source` by which Open WebUI shows a citation.
 
 It numbers the sources of a message in the order in which they arrive, and turns a `[1]` in the text into a chip that
 reads as the first is named and opens what it leads to beside the chat.
@@ -6,6 +6,7 @@ reads as the first is named and opens what it leads to beside the chat.
 
 import html
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from pincite.passage import Mark, Passage
@@ -16,16 +17,43 @@ _ADDRESS = re.compile(r"https?:/+", re.IGNORECASE)
 _STYLE = "white-space:pre-wrap;font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;padding:8px"
 
 
-def source_event(passage: Passage, url: str, language: str) -> dict[str, Any]:
-    """Return a passage as a `source` event, named in a `language`, "en" or "zh"; `page` is 0-based in it."""
-    name, identifier = _name(passage, language), f"pincite:{passage.id}"
-    metadata: dict[str, Any] = {"source": identifier, "name": name, "html": True}
-    if passage.page is not None:
-        metadata["page"] = passage.page - 1
-    source = {"id": identifier, "name": name, "url": url, "embed_url": url}
-    document, distances = [marked_html(passage.text, passage.marks)], [round(passage.score, 4)]
-    data = {"source": source, "document": document, "metadata": [metadata], "distances": distances}
-    return {"type": "source", "data": data}
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a citation shows; `page` is 1-based, `marks` are offsets into `text`, `url` opens it in the viewer."""
+
+    id: str
+    path: str
+    url: str
+    text: str
+    page: int | None
+    section: str
+    score: float | None = None
+    marks: tuple[Mark, ...] = ()
+
+    @staticmethod
+    def of(passage: Passage, url: str) -> "Shown":
+        """Return a passage that a search found."""
+        where = (passage.document.path, url, passage.text, passage.page, passage.section)
+        return Shown(passage.id, *where, passage.score, passage.marks)
+
+    @property
+    def source_id(self) -> str:
+        """The id under which a chat knows it: one for each, so that each has a number of its own."""
+        return f"pincite:{self.id}"
+
+
+def source_data(shown: Shown, language: str) -> dict[str, Any]:
+    """Return the data of a `source` event, named in a `language`, "en" or "zh"; `page` is 0-based in it."""
+    name = _name(shown, language)
+    metadata: dict[str, Any] = {"source": shown.source_id, "name": name, "html": True}
+    if shown.page is not None:
+        metadata["page"] = shown.page - 1
+    data = {
+        "source": {"id": shown.source_id, "name": name, "url": shown.url, "embed_url": shown.url},
+        "document": [marked_html(shown.text, shown.marks)],
+        "metadata": [metadata],
+    }
+    return data if shown.score is None else data | {"distances": [round(shown.score, 4)]}
 
 
 def marked_html(text: str, marks: tuple[Mark, ...]) -> str:
@@ -44,11 +72,11 @@ def marked_html(text: str, marks: tuple[Mark, ...]) -> str:
     return f'<div style="{_STYLE}">{lead}{"".join(pieces).replace("</mark><mark>", "")}</div>'
 
 
-def _name(passage: Passage, language: str) -> str:
+def _name(shown: Shown, language: str) -> str:
     """Return what the chip reads, such as "handbook.pdf, p. 12"; a format without pages has its section."""
     # With an address in it, Open WebUI would show only its host, and ask a third party for an icon.
-    name = _ADDRESS.sub("", passage.document.path.rstrip("/")).rsplit("/", 1)[-1]
-    if passage.page is not None:
-        return f"{name}，第 {passage.page} 页" if language == "zh" else f"{name}, p. {passage.page}"
-    section = _ADDRESS.sub("", passage.section.rsplit(" › ", 1)[-1])
+    name = _ADDRESS.sub("", shown.path.rstrip("/")).rsplit("/", 1)[-1]
+    if shown.page is not None:
+        return f"{name}，第 {shown.page} 页" if language == "zh" else f"{name}, p. {shown.page}"
+    section = _ADDRESS.sub("", shown.section.rsplit(" › ", 1)[-1])
     return f"{name}{'，' if language == 'zh' else ', '}{section}" if section else name

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pincite.chat_source import marked_html, source_event
+from pincite.chat_source import Shown, marked_html, source_data
 from pincite.passage import DocumentReference, Mark, Passage
 
 PASSAGE = Passage(
@@ -36,7 +36,7 @@ PASSAGE = Passage(
     ],
 )
 def test_the_chip_reads_document_and_place(passage: Passage, language: str, name: str) -> None:
-    data = source_event(passage, "http://here/view/doc_1", language)["data"]
+    data = source_data(Shown.of(passage, "http://here/view/doc_1"), language)
     assert data["source"]["name"] == data["metadata"][0]["name"] == name
     assert data["metadata"][0].get("page") == (11 if passage.page else None)
     assert data["distances"] == [0.8765]

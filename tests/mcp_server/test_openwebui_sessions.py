@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from http_server.app import create_app
-from mcp_server.chat_citations import CHAT_HEADER, MESSAGE_HEADER, Result, source_of
+from mcp_server.chat_citations import CHAT_HEADER, MESSAGE_HEADER
 from mcp_server.server import streamable_http_app
 from pincite.access import Principal
+from pincite.chat_source import Shown, source_data
 from pincite.errors import BackendError, NotAuthenticated
 from pincite.openwebui import KEPT_S, Message, OpenWebUI, is_session
 from pincite.passage import citation
@@ -315,13 +316,11 @@ async def test_a_key_never_reaches_open_webui(house: House) -> None:
     assert house.chat.asked == []
 
 
-async def test_both_doors_into_a_chat_show_a_passage_alike(house: House) -> None:
+async def test_server_and_plugin_show_a_passage_in_a_chat_alike(house: House) -> None:
     who: Principal = OWNER
     for question in (NOTICE, BOLT, "泵的螺栓"):
         for passage in (await house.workspace.search(who, None, question)).passages:
             url = house.workspace.view_url(who, passage)
-            result = Result(passage.id, passage.document.path, url, passage.text, passage.page, passage.section)
-            shown = source_of(replace(result, score=passage.score, marks=passage.marks), question)
             language = "zh" if question.startswith("泵") else "en"
             expected: dict[str, Any] = source_of_the_plugin(citation(passage, url), language)
-            assert shown == expected
+            assert source_data(Shown.of(passage, url), language) == expected
