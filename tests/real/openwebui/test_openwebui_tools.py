@@ -64,8 +64,8 @@ async def test_the_tools_are_installed_for_everyone_with_their_own_session(agenc
     [own] = [each for each in servers["TOOL_SERVER_CONNECTIONS"] if (each.get("info") or {}).get("id") == "pincite"]
     assert own["auth_type"] == "session"
     assert own["key"] == ""
-    carol = await agency.house.openwebui.add_user("Carol")
-    assert SERVER in {tool["id"] for tool in await carol.ask("GET", "/api/v1/tools/")}
+    theo = await agency.house.openwebui.add_user("Theo")
+    assert SERVER in {tool["id"] for tool in await theo.ask("GET", "/api/v1/tools/")}
 
 
 async def test_what_a_tool_found_is_a_citation_that_opens_the_page_and_is_there_after_a_reload(agency: Agency) -> None:
@@ -96,10 +96,10 @@ async def test_a_person_gets_what_they_may_read_and_no_more(agency: Agency) -> N
     try:
         assert await knowledge_bases(house, dave) == {"handbook"}
         assert "merger" not in str(await searched(agency, dave)).lower()
-        erin = await house.openwebui.add_user("Erin")
-        me = (await erin.ask("GET", "/api/v1/auths/"))["id"]
+        ursula = await house.openwebui.add_user("Ursula")
+        me = (await ursula.ask("GET", "/api/v1/auths/"))["id"]
         await admin.ask("POST", f"/api/v1/groups/id/{group['id']}/users/add", {"user_ids": [me]})
-        assert await knowledge_bases(house, erin) == {"handbook", "board"}
+        assert await knowledge_bases(house, ursula) == {"handbook", "board"}
         assert await knowledge_bases(house, admin) == {"handbook"}  # who administers is in no group by that
     finally:
         await admin.ask("DELETE", f"/api/v1/groups/id/{group['id']}/delete")
