@@ -68,6 +68,12 @@ async def test_a_file_dragged_into_knowledge_is_mirrored_for_its_readers_and_goe
         await page.wait_for_selector("#collection-container")
         for event in ("dragover", "drop"):
             await page.dispatch_event("#collection-container", event, {"dataTransfer": dragged})
+
+        async def arrived() -> bool:
+            return bool((await admin.ask("GET", f"/api/v1/knowledge/{made['id']}/files"))["items"])
+
+        await until(arrived)
+        await page.reload()  # the list that was being fetched when the file came does not have it
         await page.wait_for_selector("text=lights.md")
         await screenshot(page, "dragged")
 
