@@ -29,7 +29,7 @@ def main() -> int:
         os.environ["PINCITE_TEST_WRITE"] = "1"
     os.environ["PINCITE_TEST_DOCKER_LINTERS"] = str(docker_linters())
     os.environ["DOCKER_BUILDKIT"] = "1"
-    return run_program(development(), "python", "-m", "pytest", "-n", "0", "-rs", str(tests), *arguments)
+    return run_program(development(), "python", "-m", "pytest", "-n", "0", "-rsfER", str(tests), *arguments)
 
 
 def _engine() -> str:

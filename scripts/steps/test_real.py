@@ -31,7 +31,7 @@ def main() -> int:
     if any("tesseract" in path.name for path in chosen):
         _install("tesseract-ocr", "tesseract-ocr-eng", "tesseract-ocr-chi-sim")
     # One process: a browser and its server, or a few of vLLM's, are enough for two cores.
-    return run_program(folder, "python", "-m", "pytest", "-n", "0", "-rs", *map(str, chosen), *arguments)
+    return run_program(folder, "python", "-m", "pytest", "-n", "0", "-rsfER", *map(str, chosen), *arguments)
 
 
 def _parts() -> dict[str, list[Path]]:

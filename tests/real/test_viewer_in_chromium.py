@@ -59,6 +59,10 @@ class Framed:
         """Wait until the frame has loaded another page."""
         await self.frame.wait_for_load_state("networkidle")
 
+    async def pictured(self) -> None:
+        """Wait until the page's picture is drawn; the browser may load a sharper one once it knows the width."""
+        await self.frame.wait_for_function("() => picture.complete && picture.naturalWidth > 600")
+
 
 @pytest.fixture(scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
@@ -98,7 +102,7 @@ async def rectangle(frame: Frame, selector: str) -> dict[str, float]:
 
 async def test_the_cited_page_is_shown_with_the_passage_marked_and_in_view(site: Site) -> None:
     async with framed(site, await site.clause_link(), height=400) as seen:
-        assert await seen.frame.eval_on_selector("#picture", "e => e.complete && e.naturalWidth > 600")
+        await seen.pictured()
         mark = await rectangle(seen.frame, "#mark")
         assert 0 < mark["top"] < mark["bottom"] < 400
         passage = await rectangle(seen.frame, "rect.passage")
