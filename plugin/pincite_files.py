@@ -71,7 +71,17 @@ def attached_path(file: dict[str, Any]) -> str:
 def collected_paths(files: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the files of a collection by path; of those that share a name, each has its id before it."""
     count = Counter(file["name"] for file in files)
-    return {file["name"] if count[file["name"]] == 1 else f"{file['id'][:8]} {file['name']}": file for file in files}
+    return {file["name"] if count[file["name"]] == 1 else _path_with_id(file): file for file in files}
+
+
+def collected_names(told: dict[str, Any]) -> tuple[str, str]:
+    """Return the paths that a file may have in the mirror of its collection, of which only one is its own."""
+    file = file_of(told)
+    return _path_with_id(file), file["name"]
+
+
+def _path_with_id(file: dict[str, Any]) -> str:
+    return f"{file['id'][:8]} {file['name']}"
 
 
 # openwebui: the people, files and models of an Open WebUI: what is asked of it, and the answers from inside of it.
@@ -310,8 +320,9 @@ CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 # Words of a function file's status lines, answers and refusals: the English one, then the Chinese one.
 SENTENCES = {
     "everything": ("everything", "全部知识库"),
-    "searching": ("Searching {name}…", "正在检索{name}…"),
-    "searching everything": ("Searching every knowledge base that you may read…", "正在检索您可以阅读的全部知识库…"),
+    "searching": ("Searching {where}…", "正在检索{where}…"),
+    "knowledge bases": ("{count} knowledge bases", " {count} 个知识库"),
+    "and attached": ("{where} and what is attached", "{where}和附件"),
     "reading": ("Reading {name}: {passages} so far…", "正在读取{name}：已有{passages}…"),
     "not indexed": (
         "{name} is not in Pincite's index yet, so it is left out. An administrator can look at the function that "

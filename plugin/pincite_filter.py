@@ -41,8 +41,9 @@ CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 # Words of a function file's status lines, answers and refusals: the English one, then the Chinese one.
 SENTENCES = {
     "everything": ("everything", "全部知识库"),
-    "searching": ("Searching {name}…", "正在检索{name}…"),
-    "searching everything": ("Searching every knowledge base that you may read…", "正在检索您可以阅读的全部知识库…"),
+    "searching": ("Searching {where}…", "正在检索{where}…"),
+    "knowledge bases": ("{count} knowledge bases", " {count} 个知识库"),
+    "and attached": ("{where} and what is attached", "{where}和附件"),
     "reading": ("Reading {name}: {passages} so far…", "正在读取{name}：已有{passages}…"),
     "not indexed": (
         "{name} is not in Pincite's index yet, so it is left out. An administrator can look at the function that "
@@ -316,6 +317,62 @@ def _failure(status: int, told: Any) -> PinciteFailure:
     return PinciteFailure(str(code or f"HTTP {status}"))
 
 
+# files: what the files of an Open WebUI are called in the index.
+
+MIRRORED = " · Open WebUI"
+ATTACHMENTS = "Attachments · "
+# Open WebUI keeps these beside documents.
+NO_DOCUMENTS = ("image/", "audio/", "video/")
+
+
+def file_of(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what Open WebUI tells of a file: `id`, `name`, `user_id`, `sha256`, `media_type`, `collection_id`."""
+    meta = told.get("meta") or {}
+    name = str(meta.get("name") or told.get("filename") or told["id"])
+    return {
+        "id": told["id"],
+        # As Pincite shows it: with a folder or a quote in its name it would come back as another one.
+        "name": "".join("_" if letter in '/\\"' else letter for letter in name if letter.isprintable()).strip(),
+        "user_id": told.get("user_id"),
+        "sha256": str(meta.get("file_hash") or ""),
+        "media_type": str(meta.get("content_type") or ""),
+        "collection_id": (meta.get("data") or {}).get("knowledge_id"),
+    }
+
+
+def offered(knowledge_bases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the knowledge bases that are models of their own."""
+    return [kb for kb in knowledge_bases if owner_of(kb["name"]) is None]
+
+
+def owner_of(knowledge_base: str) -> str | None:
+    """Return whose attachments a knowledge base of this name holds; None for any other, and for any mirror."""
+    if not knowledge_base.startswith(ATTACHMENTS) or knowledge_base.endswith(MIRRORED):
+        return None
+    return knowledge_base.removeprefix(ATTACHMENTS)
+
+
+def attached_path(file: dict[str, Any]) -> str:
+    """Return the path of an attached file; a citation shows what follows the id."""
+    return f"{file['id']}/{file['name']}"
+
+
+def collected_paths(files: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the files of a collection by path; of those that share a name, each has its id before it."""
+    count = Counter(file["name"] for file in files)
+    return {file["name"] if count[file["name"]] == 1 else _path_with_id(file): file for file in files}
+
+
+def collected_names(told: dict[str, Any]) -> tuple[str, str]:
+    """Return the paths that a file may have in the mirror of its collection, of which only one is its own."""
+    file = file_of(told)
+    return _path_with_id(file), file["name"]
+
+
+def _path_with_id(file: dict[str, Any]) -> str:
+    return f"{file['id'][:8]} {file['name']}"
+
+
 # evidence: one question of one person to Pincite, with the status lines that tell in the chat what happens.
 
 Emit = Callable[[dict[str, Any]], Awaitable[None]] | None
@@ -360,7 +417,7 @@ class Part:
 class Scope:
     """Where to search, how much and how long; `knowledge_base` None is every one that the person may read.
 
-    `attached` is searched besides.
+    `attached` is searched besides; a `name` that is not known is looked up.
     """
 
     knowledge_base: str | None = None
@@ -370,11 +427,29 @@ class Scope:
     attached: tuple[Part, ...] = ()
 
 
-def searching(asker: Asker, scope: Scope) -> str:
-    """Return the status line of a search."""
-    if not scope.name:
-        return asker.say("searching everything")
-    return asker.say("searching", name=scope.name if asker.language == "en" else f"“{scope.name}”")
+def searching(asker: Asker, scope: Scope, readable: Sequence[dict[str, Any]] = ()) -> str:
+    """Return the status line of a search: "Searching 3 knowledge bases…"; of a single one, its name.
+
+    `readable` are those that the person may read; where the scope has a name they are not needed.
+    """
+    everywhere = scope.knowledge_base is None and not scope.name
+    models = offered(readable)
+    meant = models if everywhere else [kb for kb in models if scope.knowledge_base in {kb["id"], kb["name"]}]
+    names = [str(kb["name"]) for kb in meant] if everywhere or meant else [scope.name or str(scope.knowledge_base)]
+    quoted = [name if asker.language == "en" else f"“{name}”" for name in names]
+    where = quoted[0] if len(quoted) == 1 else asker.say("knowledge bases", count=len(quoted))
+    if scope.attached or (everywhere and len(models) < len(readable)):
+        where = asker.say("and attached", where=where)
+    return asker.say("searching", where=where)
+
+
+async def _tell_where(pincite: Pincite, asker: Asker, scope: Scope) -> None:
+    """Say what is searched, while it is."""
+    try:
+        readable = [] if scope.name else await pincite.knowledge_bases(asker.person)
+    except PinciteFailure:
+        return  # the search tells what is wrong
+    await asker.status(searching(asker, scope, readable))
 
 
 async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
@@ -384,14 +459,18 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
         PinciteFailure: the documents could not be searched.
         NothingRelevant: no passage is relevant; the message says why.
     """
-    await asker.status(searching(asker, scope))
     everywhere: list[tuple[str | None, tuple[str, ...]]] = [(scope.knowledge_base, ())]
     everywhere += [(part.knowledge_base, part.documents) for part in scope.attached]
     searches = [
         pincite.search(asker.person, where, question, scope.passages, scope.timeout_s, documents)
         for where, documents in everywhere
     ]
-    found = await asyncio.gather(*searches)
+    telling = asyncio.create_task(_tell_where(pincite, asker, scope))
+    try:
+        found = await asyncio.gather(*searches)
+        await telling
+    finally:
+        telling.cancel()
     # Scores mean the same everywhere, so the best of all searches are the best.
     best = {passage["id"]: passage for result in found for passage in result["passages"]}
     most = max(len(result["passages"]) for result in found)
@@ -407,52 +486,6 @@ class NothingRelevant(Exception):
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
         self.sentence = sentence
-
-
-# files: what the files of an Open WebUI are called in the index.
-
-MIRRORED = " · Open WebUI"
-ATTACHMENTS = "Attachments · "
-# Open WebUI keeps these beside documents.
-NO_DOCUMENTS = ("image/", "audio/", "video/")
-
-
-def file_of(told: dict[str, Any]) -> dict[str, Any]:
-    """Return what Open WebUI tells of a file: `id`, `name`, `user_id`, `sha256`, `media_type`, `collection_id`."""
-    meta = told.get("meta") or {}
-    name = str(meta.get("name") or told.get("filename") or told["id"])
-    return {
-        "id": told["id"],
-        # As Pincite shows it: with a folder or a quote in its name it would come back as another one.
-        "name": "".join("_" if letter in '/\\"' else letter for letter in name if letter.isprintable()).strip(),
-        "user_id": told.get("user_id"),
-        "sha256": str(meta.get("file_hash") or ""),
-        "media_type": str(meta.get("content_type") or ""),
-        "collection_id": (meta.get("data") or {}).get("knowledge_id"),
-    }
-
-
-def offered(knowledge_bases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the knowledge bases that are models of their own."""
-    return [kb for kb in knowledge_bases if owner_of(kb["name"]) is None]
-
-
-def owner_of(knowledge_base: str) -> str | None:
-    """Return whose attachments a knowledge base of this name holds; None for any other, and for any mirror."""
-    if not knowledge_base.startswith(ATTACHMENTS) or knowledge_base.endswith(MIRRORED):
-        return None
-    return knowledge_base.removeprefix(ATTACHMENTS)
-
-
-def attached_path(file: dict[str, Any]) -> str:
-    """Return the path of an attached file; a citation shows what follows the id."""
-    return f"{file['id']}/{file['name']}"
-
-
-def collected_paths(files: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the files of a collection by path; of those that share a name, each has its id before it."""
-    count = Counter(file["name"] for file in files)
-    return {file["name"] if count[file["name"]] == 1 else f"{file['id'][:8]} {file['name']}": file for file in files}
 
 
 # attachments: what is attached to a chat: where it stands in the index, and the wait until it is there.
@@ -480,19 +513,34 @@ async def attached_to(pincite: Pincite, asker: Asker, files: list[dict[str, Any]
         PinciteFailure: the server cannot say.
     """
     found = Attached()
-    files = files or []
-    wanted = {str(item["id"]): str(item.get("name") or item["id"]) for item in files if _is_document(item)}
-    collections = [str(item.get("name")) for item in files if item.get("type") == "collection"]
-    if collections:
-        names = {kb["name"]: kb["id"] for kb in await pincite.knowledge_bases(asker.person)}
-        for name in collections:
-            if name + MIRRORED in names:
-                found.parts.append(Part(names[name + MIRRORED]))
+    files = [item for item in files or [] if item.get("type") == "collection" or _is_document(item)]
+    whole = [str(item.get("name")) for item in files if item.get("type") == "collection"]
+    of_collections = [item for item in files if item.get("type") == "file" and item.get("collection")]
+    own = [item for item in files if item.get("type") == "file" and not item.get("collection")]
+    if whole or of_collections:
+        mirrors = {kb["name"]: str(kb["id"]) for kb in await pincite.knowledge_bases(asker.person)}
+        for name in whole:
+            if name + MIRRORED in mirrors:
+                found.parts.append(Part(mirrors[name + MIRRORED]))
             else:
                 found.told.append(asker.say("not indexed", name=name))
-    if wanted:
+        for item in of_collections:
+            await _collected(pincite, asker, item, mirrors, found)
+    if own:
+        wanted = {str(item["id"]): str(item.get("name") or item["id"]) for item in own}
         await _own(pincite, asker, wanted, found)
     return found
+
+
+async def _collected(
+    pincite: Pincite, asker: Asker, item: dict[str, Any], mirrors: dict[str, str], found: Attached
+) -> None:
+    """Find one file of a collection in the collection's mirror."""
+    mirror = mirrors.get(str(item["collection"].get("name")) + MIRRORED)
+    documents = await pincite.documents(asker.person, mirror) if mirror else []
+    there = {document["path"]: document for document in documents}
+    path = next((path for path in collected_names(item) if path in there), "")
+    _add(asker, mirror, {path: str(item.get("name") or item["id"])}, there, found)
 
 
 async def _own(pincite: Pincite, asker: Asker, wanted: dict[str, str], found: Attached) -> None:
@@ -517,9 +565,16 @@ async def _own(pincite: Pincite, asker: Asker, wanted: dict[str, str], found: At
             so_far = counted(asker.language, "a passage", "passages", sum(job["passages"] for job in jobs))
             await asker.status(asker.say("reading", name=missing[0], passages=so_far))
         await asyncio.sleep(LOOK_FOR_PROGRESS_S)
+    _add(asker, mirror, wanted, there, found)
+
+
+def _add(
+    asker: Asker, mirror: str | None, wanted: dict[str, str], there: dict[str, dict[str, Any]], found: Attached
+) -> None:
+    """Add the documents that are there to the parts, and for each of the others a line that says why it is not."""
     chosen = []
-    for identifier, label in wanted.items():
-        document = there.get(identifier)
+    for key, label in wanted.items():
+        document = there.get(key)
         if document is None:
             found.told.append(asker.say("not indexed", name=label))
         elif document["status"] == "failed":
@@ -926,7 +981,7 @@ class Filter:
         asker = Asker(person, language_of(asked[-1], wanted), __event_emitter__)
         chosen = own.knowledge_base or self.valves.default_knowledge_base
         passages = own.passages or self.valves.passages or None
-        scope = Scope(chosen or None, chosen, passages, self.valves.search_timeout_s)
+        scope = Scope(chosen or None, "", passages, self.valves.search_timeout_s)
         try:
             # Open WebUI does not search them while this is on.
             attached = await attached_to(self._pincite(), asker, body.get("files"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from plugin.function.asking import Pincite
 from plugin.function.evidence import Asker, Part
-from plugin.function.files import ATTACHMENTS, MIRRORED, NO_DOCUMENTS
+from plugin.function.files import ATTACHMENTS, MIRRORED, NO_DOCUMENTS, collected_names
 from plugin.function.wording import counted
 
 MIRRORING = "pincite_files"
@@ -33,19 +33,34 @@ async def attached_to(pincite: Pincite, asker: Asker, files: list[dict[str, Any]
         PinciteFailure: the server cannot say.
     """
     found = Attached()
-    files = files or []
-    wanted = {str(item["id"]): str(item.get("name") or item["id"]) for item in files if _is_document(item)}
-    collections = [str(item.get("name")) for item in files if item.get("type") == "collection"]
-    if collections:
-        names = {kb["name"]: kb["id"] for kb in await pincite.knowledge_bases(asker.person)}
-        for name in collections:
-            if name + MIRRORED in names:
-                found.parts.append(Part(names[name + MIRRORED]))
+    files = [item for item in files or [] if item.get("type") == "collection" or _is_document(item)]
+    whole = [str(item.get("name")) for item in files if item.get("type") == "collection"]
+    of_collections = [item for item in files if item.get("type") == "file" and item.get("collection")]
+    own = [item for item in files if item.get("type") == "file" and not item.get("collection")]
+    if whole or of_collections:
+        mirrors = {kb["name"]: str(kb["id"]) for kb in await pincite.knowledge_bases(asker.person)}
+        for name in whole:
+            if name + MIRRORED in mirrors:
+                found.parts.append(Part(mirrors[name + MIRRORED]))
             else:
                 found.told.append(asker.say("not indexed", name=name))
-    if wanted:
+        for item in of_collections:
+            await _collected(pincite, asker, item, mirrors, found)
+    if own:
+        wanted = {str(item["id"]): str(item.get("name") or item["id"]) for item in own}
         await _own(pincite, asker, wanted, found)
     return found
+
+
+async def _collected(
+    pincite: Pincite, asker: Asker, item: dict[str, Any], mirrors: dict[str, str], found: Attached
+) -> None:
+    """Find one file of a collection in the collection's mirror."""
+    mirror = mirrors.get(str(item["collection"].get("name")) + MIRRORED)
+    documents = await pincite.documents(asker.person, mirror) if mirror else []
+    there = {document["path"]: document for document in documents}
+    path = next((path for path in collected_names(item) if path in there), "")
+    _add(asker, mirror, {path: str(item.get("name") or item["id"])}, there, found)
 
 
 async def _own(pincite: Pincite, asker: Asker, wanted: dict[str, str], found: Attached) -> None:
@@ -70,9 +85,16 @@ async def _own(pincite: Pincite, asker: Asker, wanted: dict[str, str], found: At
             so_far = counted(asker.language, "a passage", "passages", sum(job["passages"] for job in jobs))
             await asker.status(asker.say("reading", name=missing[0], passages=so_far))
         await asyncio.sleep(LOOK_FOR_PROGRESS_S)
+    _add(asker, mirror, wanted, there, found)
+
+
+def _add(
+    asker: Asker, mirror: str | None, wanted: dict[str, str], there: dict[str, dict[str, Any]], found: Attached
+) -> None:
+    """Add the documents that are there to the parts, and for each of the others a line that says why it is not."""
     chosen = []
-    for identifier, label in wanted.items():
-        document = there.get(identifier)
+    for key, label in wanted.items():
+        document = there.get(key)
         if document is None:
             found.told.append(asker.say("not indexed", name=label))
         elif document["status"] == "failed":

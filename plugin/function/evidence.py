@@ -1,11 +1,12 @@
 """One question of one person to Pincite, with the status lines that tell in the chat what happens."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plugin.function.asking import Pincite
+from plugin.function.asking import Pincite, PinciteFailure
+from plugin.function.files import offered
 from plugin.function.wording import counted, say
 
 Emit = Callable[[dict[str, Any]], Awaitable[None]] | None
@@ -50,7 +51,7 @@ class Part:
 class Scope:
     """Where to search, how much and how long; `knowledge_base` None is every one that the person may read.
 
-    `attached` is searched besides.
+    `attached` is searched besides; a `name` that is not known is looked up.
     """
 
     knowledge_base: str | None = None
@@ -60,11 +61,29 @@ class Scope:
     attached: tuple[Part, ...] = ()
 
 
-def searching(asker: Asker, scope: Scope) -> str:
-    """Return the status line of a search."""
-    if not scope.name:
-        return asker.say("searching everything")
-    return asker.say("searching", name=scope.name if asker.language == "en" else f"“{scope.name}”")
+def searching(asker: Asker, scope: Scope, readable: Sequence[dict[str, Any]] = ()) -> str:
+    """Return the status line of a search: "Searching 3 knowledge bases…"; of a single one, its name.
+
+    `readable` are those that the person may read; where the scope has a name they are not needed.
+    """
+    everywhere = scope.knowledge_base is None and not scope.name
+    models = offered(readable)
+    meant = models if everywhere else [kb for kb in models if scope.knowledge_base in {kb["id"], kb["name"]}]
+    names = [str(kb["name"]) for kb in meant] if everywhere or meant else [scope.name or str(scope.knowledge_base)]
+    quoted = [name if asker.language == "en" else f"“{name}”" for name in names]
+    where = quoted[0] if len(quoted) == 1 else asker.say("knowledge bases", count=len(quoted))
+    if scope.attached or (everywhere and len(models) < len(readable)):
+        where = asker.say("and attached", where=where)
+    return asker.say("searching", where=where)
+
+
+async def _tell_where(pincite: Pincite, asker: Asker, scope: Scope) -> None:
+    """Say what is searched, while it is."""
+    try:
+        readable = [] if scope.name else await pincite.knowledge_bases(asker.person)
+    except PinciteFailure:
+        return  # the search tells what is wrong
+    await asker.status(searching(asker, scope, readable))
 
 
 async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
@@ -74,14 +93,18 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
         PinciteFailure: the documents could not be searched.
         NothingRelevant: no passage is relevant; the message says why.
     """
-    await asker.status(searching(asker, scope))
     everywhere: list[tuple[str | None, tuple[str, ...]]] = [(scope.knowledge_base, ())]
     everywhere += [(part.knowledge_base, part.documents) for part in scope.attached]
     searches = [
         pincite.search(asker.person, where, question, scope.passages, scope.timeout_s, documents)
         for where, documents in everywhere
     ]
-    found = await asyncio.gather(*searches)
+    telling = asyncio.create_task(_tell_where(pincite, asker, scope))
+    try:
+        found = await asyncio.gather(*searches)
+        await telling
+    finally:
+        telling.cancel()
     # Scores mean the same everywhere, so the best of all searches are the best.
     best = {passage["id"]: passage for result in found for passage in result["passages"]}
     most = max(len(result["passages"]) for result in found)

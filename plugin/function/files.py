@@ -49,4 +49,14 @@ def attached_path(file: dict[str, Any]) -> str:
 def collected_paths(files: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the files of a collection by path; of those that share a name, each has its id before it."""
     count = Counter(file["name"] for file in files)
-    return {file["name"] if count[file["name"]] == 1 else f"{file['id'][:8]} {file['name']}": file for file in files}
+    return {file["name"] if count[file["name"]] == 1 else _path_with_id(file): file for file in files}
+
+
+def collected_names(told: dict[str, Any]) -> tuple[str, str]:
+    """Return the paths that a file may have in the mirror of its collection, of which only one is its own."""
+    file = file_of(told)
+    return _path_with_id(file), file["name"]
+
+
+def _path_with_id(file: dict[str, Any]) -> str:
+    return f"{file['id'][:8]} {file['name']}"

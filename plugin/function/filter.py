@@ -84,7 +84,7 @@ class Filter:
         asker = Asker(person, language_of(asked[-1], wanted), __event_emitter__)
         chosen = own.knowledge_base or self.valves.default_knowledge_base
         passages = own.passages or self.valves.passages or None
-        scope = Scope(chosen or None, chosen, passages, self.valves.search_timeout_s)
+        scope = Scope(chosen or None, "", passages, self.valves.search_timeout_s)
         try:
             # Open WebUI does not search them while this is on.
             attached = await attached_to(self._pincite(), asker, body.get("files"))

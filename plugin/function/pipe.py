@@ -129,7 +129,7 @@ class Pipe:
         everything = chosen in {"", EVERY_KNOWLEDGE_BASE}
         scope = Scope(
             knowledge_base=None if everything else chosen,
-            name="" if everything else next((kb["name"] for kb in self._listed if kb["id"] == chosen), chosen),
+            name="" if everything else next((kb["name"] for kb in self._listed if kb["id"] == chosen), ""),
             passages=own.passages or self.valves.passages or None,
             timeout_s=self.valves.search_timeout_s,
         )

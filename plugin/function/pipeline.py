@@ -4,7 +4,7 @@ That server has no models to write with, so the best sentences are quoted.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -66,25 +66,39 @@ class Pipeline:
         if not isinstance(user, dict) or not user.get("id"):
             yield "The Pipelines server did not say who asks, so no document was searched."
             return
-        told: list[dict[str, Any]] = []
-
-        async def emit(event: dict[str, Any]) -> None:
-            told.append({"event": event})
-
         chosen = "" if model_id == EVERYTHING else model_id
-        name = next((known["name"] for known in self.pipelines if known["id"] == chosen), chosen)
+        name = next((known["name"] for known in self.pipelines if known["id"] == chosen), "") if chosen else ""
         scope = Scope(chosen or None, name, self.valves.passages or None, self.valves.search_timeout_s)
         asked = questions(messages) or [user_message]
-        asker = Asker(user, language_of(asked[-1], self.valves.language), emit)
         with asyncio.Runner() as runner:
-            pincite = Pincite(self.valves.pincite_url, self.valves.pincite_key)
-            answer = Turn(pincite, asker, scope, None, messages).answer()
+            pieces = self._pieces(user, language_of(asked[-1], self.valves.language), scope, messages)
+            while (piece := runner.run(_next(pieces))) is not None:
+                yield piece
 
-            async def next_piece() -> str | dict[str, Any] | None:
-                return await anext(answer, None)
+    async def _pieces(
+        self, user: dict[str, Any], language: str, scope: Scope, messages: list[dict[str, Any]]
+    ) -> AsyncIterator[str | dict[str, Any]]:
+        """Yield the answer, and what is told meanwhile as soon as it is."""
+        pieces: asyncio.Queue[str | dict[str, Any] | None] = asyncio.Queue()
 
-            while (piece := runner.run(next_piece())) is not None:
-                yield from told
-                told.clear()
-                yield {"event": {"type": "source", "data": piece}} if isinstance(piece, dict) else piece
-            runner.run(pincite.close())
+        async def emit(event: dict[str, Any]) -> None:
+            pieces.put_nowait({"event": event})
+
+        async def answer() -> None:
+            try:
+                async for piece in Turn(pincite, Asker(user, language, emit), scope, None, messages).answer():
+                    source = isinstance(piece, dict)
+                    pieces.put_nowait({"event": {"type": "source", "data": piece}} if source else piece)
+            finally:
+                pieces.put_nowait(None)
+
+        pincite = Pincite(self.valves.pincite_url, self.valves.pincite_key)
+        answering = asyncio.create_task(answer())
+        while (piece := await pieces.get()) is not None:
+            yield piece
+        await answering
+        await pincite.close()
+
+
+async def _next(pieces: AsyncIterator[str | dict[str, Any]]) -> str | dict[str, Any] | None:
+    return await anext(pieces, None)

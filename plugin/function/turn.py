@@ -45,8 +45,10 @@ class ServerWriter:
 
     async def answer(self, question: str) -> AsyncIterator[str | dict[str, Any]]:
         """Yield its answer, and the sources behind it: which they are, it tells at the end."""
-        await self.asker.status(searching(self.asker, self.scope))
-        chosen = [self.scope.knowledge_base] if self.scope.knowledge_base else await self._readable()
+        named = self.scope.knowledge_base
+        readable = [] if named and self.scope.name else await self.pincite.knowledge_bases(self.asker.person)
+        await self.asker.status(searching(self.asker, self.scope, readable))
+        chosen = [named] if named else [kb["id"] for kb in readable]
         chosen = list(dict.fromkeys([*chosen, *(part.knowledge_base for part in self.scope.attached)]))
         if not chosen:
             raise NothingRelevant(self.asker.say("nothing", why=self.asker.say("empty_knowledge_base")))
@@ -64,9 +66,6 @@ class ServerWriter:
             if given in passages:
                 yield source_of(passages[given], self.asker.language)
         await self.asker.status(self.asker.counted(context), done=True)
-
-    async def _readable(self) -> list[str]:
-        return [kb["id"] for kb in await self.pincite.knowledge_bases(self.asker.person)]
 
 
 @dataclass

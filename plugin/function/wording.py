@@ -7,8 +7,9 @@ CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 # Words of a function file's status lines, answers and refusals: the English one, then the Chinese one.
 SENTENCES = {
     "everything": ("everything", "全部知识库"),
-    "searching": ("Searching {name}…", "正在检索{name}…"),
-    "searching everything": ("Searching every knowledge base that you may read…", "正在检索您可以阅读的全部知识库…"),
+    "searching": ("Searching {where}…", "正在检索{where}…"),
+    "knowledge bases": ("{count} knowledge bases", " {count} 个知识库"),
+    "and attached": ("{where} and what is attached", "{where}和附件"),
     "reading": ("Reading {name}: {passages} so far…", "正在读取{name}：已有{passages}…"),
     "not indexed": (
         "{name} is not in Pincite's index yet, so it is left out. An administrator can look at the function that "

@@ -48,6 +48,7 @@ async def test_an_attached_file_is_cited_beside_the_knowledge_base_that_is_asked
     assert names(await ask(pipe, BERTH, model=model, files=ATTACHED)) == ["notes.md, Berths"]
     notice = await ask(pipe, NOTICE, model=model, files=ATTACHED)
     assert names(notice)[0] == "contract.pdf, p. 2"
+    assert notice.statuses[0]["description"] == "Searching library and what is attached…"
 
 
 async def test_a_question_waits_for_a_file_that_is_being_indexed_and_says_how_far_it_is(
@@ -81,7 +82,9 @@ async def test_a_question_waits_for_a_file_that_is_being_indexed_and_says_how_fa
 
 async def test_of_what_someone_attached_elsewhere_only_everything_finds_it(pipe: Any, harbour: Served) -> None:
     light = "Which flashes does the lighthouse of Skerry Point show?"
-    assert names(await ask(pipe, light)) == ["lights.md, Lights"]
+    everywhere = await ask(pipe, light)
+    assert names(everywhere) == ["lights.md, Lights"]
+    assert everywhere.statuses[0]["description"] == "Searching 2 knowledge bases and what is attached…"
     assert (await ask(pipe, light, model=await of(pipe, "library"), files=ATTACHED)).sources == []
 
 
@@ -105,6 +108,28 @@ async def test_an_attached_collection_is_its_mirror(pipe: Any, harbour: Served) 
     gone = await ask(pipe, NOTICE, model=model, files=[{"type": "collection", "id": "c2", "name": "Elsewhere"}])
     assert gone.text.startswith("Elsewhere is not in Pincite's index yet")
     assert names(gone)[0] == "contract.pdf, p. 2"
+
+
+async def test_one_file_of_a_collection_is_searched_without_the_others(
+    pipe: Any, library: tuple[Served, str], harbour: Served
+) -> None:
+    seals = {"a1b2c3d4 seals.md": b"# Seals\n\nThe seals of Gull Rock have forty pups a year.\n"}
+    await library[0].add("Harbour · Open WebUI", seals)
+    model = await of(pipe, "library")
+    water, pups = "When is high water at Gull Rock?", "How many pups do the seals of Gull Rock have?"
+    tides, of_two = collected("0f0f0f0f-1", "tides.md"), collected("a1b2c3d4-2", "seals.md")
+    assert names(await ask(pipe, water, model=model, files=tides)) == ["tides.md, Tides"]
+    assert "a1b2c3d4 seals.md, Seals" not in names(await ask(pipe, pups, model=model, files=tides))
+    assert names(await ask(pipe, pups, model=model, files=of_two)) == ["a1b2c3d4 seals.md, Seals"]
+    stranger = await ask(pipe, water, model=model, files=tides, user=BOB)
+    assert stranger.text.startswith("tides.md is not in Pincite's index yet")
+    assert stranger.sources == []
+
+
+def collected(identifier: str, name: str) -> list[dict[str, Any]]:
+    """Return a file of the collection "Harbour" as it is picked in a chat."""
+    collection = {"id": "c1", "name": "Harbour"}
+    return [{"type": "file", "id": identifier, "name": name, "meta": {"name": name}, "collection": collection}]
 
 
 async def test_the_server_that_writes_gets_what_is_attached_too(pipe: Any, harbour: Served) -> None:

@@ -34,6 +34,10 @@ class Emitted(list[dict[str, Any]]):
         return [event["data"]["source"]["name"] for event in self if event["type"] == "source"]
 
     @property
+    def statuses(self) -> list[str]:
+        return [event["data"]["description"] for event in self if event["type"] == "status"]
+
+    @property
     def status(self) -> dict[str, Any]:
         told: dict[str, Any] = [event["data"] for event in self if event["type"] == "status"][-1]
         return told
@@ -54,6 +58,7 @@ async def test_any_model_gets_the_passages_and_its_citations_become_sources(evid
     assert [message["role"] for message in asked["messages"]] == ["system", "user"]
     assert NOTICE in asked["messages"][0]["content"]
     assert "Be brief." in asked["messages"][0]["content"]
+    assert emitted.statuses[0] == "Searching library…"
     assert emitted.status["done"]
     assert emitted.sources == []  # nothing is cited yet
 
@@ -100,3 +105,11 @@ async def test_nothing_of_what_the_person_may_not_read_reaches_the_model(evidenc
     models.groups["u-alice"] = ["board"]
     asked = await evidence.inlet(body, ALICE | {"valves": own}, METADATA, None)
     assert "nine thousand" in str(asked)
+
+
+async def test_the_status_says_where_is_searched(evidence: Any, models: Models) -> None:
+    models.groups["u-alice"], body = ["board"], {"model": "any", "messages": conversation(QUESTION)}
+    for chosen, told in (("", "Searching 2 knowledge bases…"), ("secrets", "Searching secrets…")):
+        emitted, own = Emitted(), evidence.UserValves(knowledge_base=chosen)
+        await evidence.inlet(body, ALICE | {"valves": own}, METADATA, emitted)
+        assert emitted.statuses[0] == told

@@ -37,6 +37,22 @@ async def test_without_a_model_the_best_sentences_are_quoted_and_cited_and_the_a
     assert re.fullmatch(r"\d+ passages? from \d+ documents?", shown.statuses[-1]["description"])
 
 
+@pytest.mark.parametrize("answering_model", ["", "pincite"])
+async def test_the_status_says_how_many_knowledge_bases_are_searched_and_of_one_its_name(
+    pipe: Any, models: Models, answering_model: str
+) -> None:
+    pipe.valves.answering_model = answering_model
+    assert (await ask(pipe, QUESTION)).statuses[0]["description"] == "Searching library…"
+    models.groups["u-alice"] = ["board"]
+    assert (await ask(pipe, QUESTION)).statuses[0]["description"] == "Searching 2 knowledge bases…"
+    chinese = await ask(pipe, QUESTION, user=ALICE | {"valves": pipe.UserValves(language="zh")})
+    assert chinese.statuses[0]["description"] == "正在检索 2 个知识库…"
+    # Just restarted, the pipe has not listed the knowledge bases yet.
+    await pipe.pipes()
+    library, pipe._listed = id_of(pipe, "library"), []
+    assert (await ask(pipe, QUESTION, model=library)).statuses[0]["description"] == "Searching library…"
+
+
 async def test_a_citation_is_what_open_webui_asks_for(pipe: Any, library: tuple[Served, str]) -> None:
     source = (await ask(pipe, QUESTION)).sources[0]
     assert source["source"]["name"] == source["metadata"][0]["name"] == "contract.pdf, p. 2"

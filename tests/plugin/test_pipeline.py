@@ -34,6 +34,7 @@ async def test_the_best_sentences_are_quoted_with_status_and_sources_as_events(p
     streamed = await anyio.to_thread.run_sync(lines, pipeline, "everything", ALICE)
     events = [json.loads(line[6:])["event"] for line in streamed if line.startswith("data: ")]
     assert [event["type"] for event in events][:3] == ["status", "status", "source"]
+    assert events[0]["data"]["description"] == "Searching library…"
     assert events[2]["data"]["source"]["name"] == "contract.pdf, p. 2"
     assert f"> {NOTICE} [1]" in "".join(streamed)
 
