@@ -121,7 +121,11 @@ def listing(
     except OSError as error:
         raise InvalidSource(f"there is no file or folder {path.name!r} that can be read; check the path") from error
     if stat.S_ISDIR(kind):
-        if _is_bare_repository(path):
+        try:
+            is_repository = _is_bare_repository(path)
+        except PermissionError as error:
+            raise _unreadable(path.name, "folder", error) from error
+        if is_repository:
             from pincite.git_source import Repository
 
             repository = Repository(path, str(path.resolve()))
@@ -175,8 +179,11 @@ def _folder(root: Path, max_bytes: int) -> Iterator[SourceFile]:
         try:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda e: e.name)
-        except OSError:
-            yield skipped(text_name(prefix), source, InvalidSource(f"{text_name(prefix)}: the folder cannot be read"))
+        except OSError as error:
+            unreadable = _unreadable(text_name(prefix or root.name), "folder", error)
+            if folder == root:
+                raise unreadable from error
+            yield skipped(text_name(prefix), source, unreadable)
             continue
         folders = []
         for entry in entries:
@@ -210,8 +217,8 @@ def _entry(entry: os.DirEntry[str], path: str, root: Path, max_bytes: int) -> So
 def _file(file: Path, path: str, source: str, max_bytes: int) -> SourceFile:
     try:
         found = file.stat(follow_symlinks=False)
-    except OSError:
-        return skipped(path, source, InvalidSource(f"{path}: the file cannot be read"))
+    except OSError as error:
+        return skipped(path, source, _unreadable(path, "file", error))
     if not stat.S_ISREG(found.st_mode):
         return skipped(path, source, InvalidSource(f"{path}: not a regular file; it was not opened"))
     if found.st_size > max_bytes:
@@ -247,4 +254,12 @@ def _pieces(file: Path, path: str, max_bytes: int) -> Iterator[bytes]:
                     raise too_large(path, read, max_bytes)
                 yield piece
     except OSError as error:
-        raise InvalidSource(f"{path}: the file cannot be read; check its permissions") from error
+        raise _unreadable(path, "file", error) from error
+
+
+def _unreadable(path: str, what: str, error: OSError) -> InvalidSource:
+    """Return the error that says who has to be allowed to read: in a container that is nobody's usual account."""
+    if isinstance(error, PermissionError):
+        whom = f"user {os.geteuid()}, as whom Pincite runs"
+        return InvalidSource(f"{path}: the {what} cannot be read; let {whom}, read it (chmod -R a+rX)")
+    return InvalidSource(f"{path}: the {what} cannot be read ({error.strerror})")

@@ -3,6 +3,8 @@
 import os
 import socket
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,47 @@ def test_a_file_exchanged_for_a_link_after_listing_is_not_followed(folder: Path,
     (folder / "a.txt").symlink_to(tmp_path / "docs" / "b.md")
     with pytest.raises(InvalidSource, match=r"a\.txt: the file cannot be read"):
         file.read()
+
+
+AS_NOBODY = """
+import os, sys
+from pincite.errors import InvalidSource
+from pincite.sources import expand
+if os.geteuid() == 0:  # whom no mode keeps out
+    os.seteuid(65534)
+for source in sys.argv[1:]:
+    try:
+        for file in expand(source):
+            try:
+                file.read()
+            except InvalidSource as error:
+                print(error.message)
+    except InvalidSource as error:
+        print("all of it:", error.message)
+"""
+
+
+def test_what_the_account_may_not_read_is_named_with_whom_to_let() -> None:
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        root.chmod(0o755)
+        for path in (root / "mixed" / "open.md", root / "mixed" / "own.md", root / "mixed" / "sub" / "x.md"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("x", "utf-8")
+        (root / "closed").mkdir()
+        (root / "unlisted").mkdir()
+        for path in (root / "mixed" / "own.md", root / "mixed" / "sub", root / "closed"):
+            path.chmod(0)
+        (root / "unlisted").chmod(0o111)
+        program = [sys.executable, "-c", AS_NOBODY, *(str(root / name) for name in ("mixed", "closed", "unlisted"))]
+        said = subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()
+    let = f"let user {os.geteuid() or 65534}, as whom Pincite runs, read it (chmod -R a+rX)"
+    assert said == [
+        f"own.md: the file cannot be read; {let}",
+        f"sub/: the folder cannot be read; {let}",
+        f"all of it: closed: the folder cannot be read; {let}",
+        f"all of it: unlisted: the folder cannot be read; {let}",
+    ]
 
 
 def test_a_file_over_the_limit_is_skipped_even_if_it_grew(folder: Path) -> None:
