@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.docker.engine import ROOT, Container, House, build, docker, engine, has, quickstart, removed
+from tests.real.docker.engine import ROOT, Container, House, build, docker, engine, has, here, quickstart, removed
 from tests.real.docker.measurements import write
 
 BASE = "python:3.12-slim-bookworm"
 HOUSE, ALONE = "pincite-under-test", "pincite-under-test:alone"
+PREVIOUS = f"{ALONE}-before"
 
 
 @pytest.fixture(scope="session")
@@ -31,14 +32,18 @@ def figures() -> Iterator[dict[str, float]]:
 
 @pytest.fixture(scope="session")
 def images(figures: dict[str, float]) -> dict[str, float]:
-    """Both images, built from this checkout."""
+    """Both images, built from this checkout with the README's command; what an earlier run built is kept."""
     found = engine()
     if found is None:
         pytest.skip("no Docker engine answers here (docker version), so no image is built or run")
     if not has(BASE):
         pytest.skip(f"this Docker engine has no {BASE} and cannot pull it, so no image is built or run")
-    build(ALONE, "--target", "pincite")
-    build(HOUSE)
+    if here(ALONE):
+        docker("tag", ALONE, PREVIOUS)
+    words = quickstart("build")
+    assert words[2:4] == ["-t", "pincite"], "the command names the image"
+    build([*words[:3], ALONE, "--target", "pincite", *words[4:]])
+    build([*words[:3], HOUSE, *words[4:]])
     for name, tag in (("Pincite alone", ALONE), ("the house", HOUSE)):
         figures[f"image of {name}, MB unpacked"] = int(docker("inspect", "-f", "{{.Size}}", tag)) / 1e6
     return figures
@@ -48,7 +53,7 @@ def images(figures: dict[str, float]) -> dict[str, float]:
 def house(images: dict[str, float]) -> Iterator[House]:
     """The README's container, under a name and on ports of its own, ready."""
     name = f"pincite-test-{uuid.uuid4().hex[:8]}"
-    words = [*quickstart((ROOT / "README.md").read_text("utf-8"))]
+    words = quickstart("run")
     assert (words[0], words[-2], words[-1]) == ("docker", "pincite", "pincite"), "the command names container and image"
     given = {"pincite:/data": f"{name}:/data", "7860:7860": "127.0.0.1::7860"}
     given |= {"7861:7861": "127.0.0.1::7861", "8000:8000": "127.0.0.1::8000"}

@@ -35,18 +35,20 @@ def engine() -> str | None:
     return ran.stdout.strip() or None if ran.returncode == 0 else None
 
 
+def here(image: str) -> bool:
+    """Say whether the engine has an image."""
+    asked = ["docker", "image", "inspect", image]
+    return subprocess.run(asked, capture_output=True, timeout=COMMAND_S, check=False).returncode == 0
+
+
 def has(image: str) -> bool:
     """Say whether the engine has an image, or can pull it."""
-    for verb in (("image", "inspect"), ("pull",)):
-        ran = subprocess.run(["docker", *verb, image], capture_output=True, timeout=COMMAND_S, check=False)
-        if ran.returncode == 0:
-            return True
-    return False
+    pull = ["docker", "pull", image]
+    return here(image) or subprocess.run(pull, capture_output=True, timeout=COMMAND_S, check=False).returncode == 0
 
 
-def build(tag: str, *options: str) -> None:
-    """Build an image of this checkout."""
-    command = ["docker", "build", "--tag", tag, "--file", "docker/Dockerfile", *options, "."]
+def build(command: Sequence[str]) -> None:
+    """Run a command that builds an image of this checkout."""
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
 
@@ -95,6 +97,12 @@ class Container:
     def run(self, *command: str) -> str:
         """Return what a command in it prints."""
         return docker("exec", self.name, *command)
+
+    def fails(self, *command: str) -> str:
+        """Return all that a command in it prints, which has to fail."""
+        ran = subprocess.run(["docker", "exec", self.name, *command], capture_output=True, text=True, check=False)
+        assert ran.returncode == 1, ran.stdout + ran.stderr
+        return ran.stdout + ran.stderr
 
     def search(self, question: str) -> dict[str, Any]:
         """Return the first passage that `pincite search` finds in the samples."""
@@ -145,7 +153,7 @@ def removed(kind: str, *names: str) -> None:
     subprocess.run(force, capture_output=True, text=True, timeout=COMMAND_S, check=False)
 
 
-def quickstart(readme: str) -> Sequence[str]:
-    """Return the words of the README's `docker run` command."""
-    (line,) = re.findall(r"^docker run .*$", readme, re.MULTILINE)
+def quickstart(verb: str) -> list[str]:
+    """Return the words of the README's `docker VERB` command."""
+    (line,) = re.findall(rf"^docker {verb} .*$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
     return str(line).split()

@@ -1,8 +1,10 @@
 """The Dockerfile and the compose files are what their tools call sound."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +43,32 @@ def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
 def test_compose_takes_every_profile_with_every_override(profile: str, override: str | None) -> None:
     files = ["--file", "compose.yaml", *(("--file", override) if override else ())]
     lint("docker-compose", *files, "--profile", profile, "config", "--quiet", **SECRETS)
+
+
+def services(profile: str, *overrides: str, **variables: str) -> dict[str, Any]:
+    files = [word for name in ("compose.yaml", *overrides) for word in ("--file", name)]
+    config = lint("docker-compose", *files, "--profile", profile, "config", "--format", "json", **SECRETS, **variables)
+    found: dict[str, Any] = json.loads(config)["services"]
+    return found
+
+
+@pytest.mark.parametrize("override", [None, *FILES[1:]])
+def test_every_service_is_watched_and_reached_from_this_machine_alone(override: str | None) -> None:
+    found = services("*", *([override] if override else []))
+    assert {"pincite", "pincite-gpu", "vllm", "connect"} <= found.keys()
+    for name, service in found.items():
+        # What has installed the functions and ended is waited for by nobody.
+        assert service["healthcheck"].get("test") or name == "connect", name
+        assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}, name
+        waited = {needed["condition"] for needed in service.get("depends_on", {}).values()}
+        assert waited <= {"service_healthy"}, name
+
+
+def test_one_variable_puts_the_model_on_a_second_card() -> None:
+    for replicas in (1, 2):
+        vllm = services("gpu", VLLM_REPLICAS=str(replicas))["vllm"]
+        assert vllm["command"][-2:] == ["--data-parallel-size", str(replicas)]
+        assert vllm["deploy"]["resources"]["reservations"]["devices"][0]["count"] == replicas
 
 
 def test_compose_refuses_to_start_without_secrets() -> None:
