@@ -2,16 +2,16 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from starlette.applications import Starlette
 
 from embedding_backend import BackendFailure, EmbeddedModel, Embedder, PassageText, Vectors
-from embedding_backend.openai_api import MAX_TEXTS, create_app, embeddings_router
+from embedding_backend.openai_api import MAX_TEXTS, create_app
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ async def client(embedder: Embedder) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def talk_to(app: FastAPI) -> httpx.AsyncClient:
+def talk_to(app: Starlette) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server", timeout=60)
 
 
@@ -177,18 +177,7 @@ async def test_a_backend_that_fails_is_a_503_that_may_be_tried_again(embedder: E
     assert "main:8000" in answer.json()["error"]["message"]
 
 
-async def test_the_route_can_be_mounted_behind_the_checks_of_another_server(embedder: Embedder) -> None:
-    def nobody() -> None:
-        raise HTTPException(403)
-
-    def mounted(check: Callable[[], None]) -> FastAPI:
-        app, api = FastAPI(), APIRouter(prefix="/api", dependencies=[Depends(check)])
-        api.include_router(embeddings_router(embedder, "another name"))
-        app.include_router(api)
-        return app
-
-    body = {"model": "another name", "input": "a"}
-    async with talk_to(mounted(nobody)) as client:
-        assert (await client.post("/api/embeddings", json=body)).status_code == 403
-    async with talk_to(mounted(lambda: None)) as client:
-        assert (await client.post("/api/embeddings", json=body)).json()["model"] == "another name"
+async def test_a_path_that_is_not_there_gets_an_error_object_too(client: httpx.AsyncClient) -> None:
+    for answer, status in ((await client.get("/v2/embed"), 404), (await client.get("/v1/embeddings"), 405)):
+        assert answer.status_code == status
+        assert answer.json()["error"]["type"] in {"not_found_error", "invalid_request_error"}
