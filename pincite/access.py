@@ -24,6 +24,7 @@ KEY_PREFIX = "pc_"
 RIGHT_OF_SCOPE: dict[str, Scope] = {"pincite:read": "read", "pincite:write": "write", "pincite:admin": "admin"}
 SCOPE_OF_KNOWLEDGE_BASE = "pincite:kb:"
 SECRET_BYTES = 32
+VIEW_KEY_FILE = "view.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,15 @@ class Principal:
         """
         if "admin" not in self.scopes:
             raise NotPermitted("This key may not administer knowledge bases; use one with the admin scope.")
+
+    def require_owner(self) -> None:
+        """Refuse everyone but the owner of this machine, who can read the data folder anyway.
+
+        Raises:
+            NotPermitted: somebody else asks.
+        """
+        if not self.local:
+            raise NotPermitted("This is for the owner of the machine that Pincite runs on; use its commands there.")
 
     def _has(self, scope: Scope) -> bool:
         return scope in self.scopes or "admin" in self.scopes

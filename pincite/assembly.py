@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.engine import make_url
 
 from embedding_backend import Embedder, Reranker
-from pincite.access import ViewSigner
+from pincite.access import VIEW_KEY_FILE, ViewSigner
 from pincite.answers.language_model import LanguageModel
 from pincite.catalog import IN_MEMORY, Catalog
 from pincite.connection import Connection
@@ -27,12 +27,13 @@ from pincite.openwebui import OpenWebUI
 from pincite.page_images import PageImages
 from pincite.parsing.worker import ParseLimits, ParserPool
 from pincite.reindexing import Reindexing
+from pincite.restoring import finish_restore
 from pincite.search import Reranking
 from pincite.settings import Settings
+from pincite.snapshot import clear_snapshots
 from pincite.source_listing import SourceLister
 from pincite.store import Store
 
-VIEW_KEY_FILE = "view.key"
 MIB = 1024 * 1024
 
 ConnectReranker = Callable[[], Coroutine[Any, Any, Reranker]]
@@ -79,6 +80,8 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
     lock = None if read_only else DataLock(settings.data)
     if lock is not None:
         stack.callback(lock.close)
+        await asyncio.to_thread(finish_restore, settings.data)
+        await asyncio.to_thread(clear_snapshots, settings.data)
     catalog = await asyncio.to_thread(Catalog, _catalog_url(settings, read_only=read_only))
     stack.push_async_callback(asyncio.to_thread, catalog.close)
     store = Store(settings.data)
@@ -196,11 +199,5 @@ def _language_model(settings: Settings) -> LanguageModel | None:
 
 
 def _clear_up(store: Store, catalog: Catalog) -> None:
-    store.prepare(kept=_received(catalog))
+    store.prepare(kept=catalog.received_files())
     store.sweep(*catalog.references())
-
-
-def _received(catalog: Catalog) -> set[str]:
-    """Return the names of the files that were sent and that a job still has to deal with."""
-    requests = [job.request or {} for job in catalog.unfinished_jobs()]
-    return {source["received"] for request in requests for source in request.get("sources", ()) if source["received"]}

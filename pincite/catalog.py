@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, delete, event, func, inspect, or_, select, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import StaticPool
 
@@ -28,13 +28,14 @@ from pincite.catalog_schema import (
     SourceRow,
 )
 from pincite.catalog_sources import SourceCatalog
-from pincite.errors import CatalogMismatch, InvalidSettings, NameTaken
+from pincite.errors import CatalogDamaged, CatalogMismatch, InvalidSettings, NameTaken
 from pincite.people import Person
 from pincite.records import ApiKey, DocumentRecord, KnowledgeBase
 from pincite.settings import KnowledgeBaseSettings
 
 BUSY_TIMEOUT_S = 30
 IN_MEMORY = "sqlite://"
+DAMAGED = "The catalog is damaged and cannot be read; restore the data folder from a backup with `pincite restore`."
 GENERATED_ID = re.compile(r"[a-z]+_[0-9a-f]{20}")
 
 
@@ -52,6 +53,7 @@ class Catalog(JobCatalog, SourceCatalog):
         Raises:
             CatalogMismatch: it was made by another version of this program.
             InvalidSettings: the database cannot be reached or its driver is missing.
+            CatalogDamaged: its file is not a database any more.
         """
         self._engine = _engine(url)
         self._sessions = sessionmaker(self._engine, expire_on_commit=False)
@@ -63,6 +65,9 @@ class Catalog(JobCatalog, SourceCatalog):
                 f"The catalog cannot be opened ({type(error.orig).__name__}); "
                 "check PINCITE_CATALOG_URL and PINCITE_DATA."
             ) from None
+        except DatabaseError:
+            self._engine.dispose()
+            raise CatalogDamaged(DAMAGED) from None
 
     def close(self) -> None:
         """Close every connection."""

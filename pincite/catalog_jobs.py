@@ -54,6 +54,13 @@ class JobCatalog:
         with self._sessions() as session:
             return [_job(row, []) for row in session.scalars(query)]
 
+    def received_files(self) -> set[str]:
+        """Return the names of the files that were sent and that a job still has to deal with."""
+        requests = [job.request or {} for job in self.unfinished_jobs()]
+        return {
+            source["received"] for request in requests for source in request.get("sources", ()) if source["received"]
+        }
+
     def settled_results(self, identifier: str) -> list[tuple[int, dict[str, Any]]]:
         """Return an unfinished job's results of documents; those of whole sources are forgotten, to be told anew."""
         query = select(JobResultRow).where(JobResultRow.job_id == identifier).order_by(JobResultRow.ordinal)

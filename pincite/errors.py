@@ -27,6 +27,8 @@ PinciteError                      what failed, where, and what to do next
 │   └── ParseLimitExceeded        time, memory or output of the parse worker
 ├── IndexMismatch                 the index was built with a model, dimensions or prefix scheme that are not configured
 ├── CatalogMismatch               the catalog was made by another version of this program
+├── CatalogDamaged                the catalog's file is not a database any more
+├── InvalidBackup                 not a backup, not whole, or made by a newer version
 ├── DataFolderBusy                another process writes this data folder
 ├── Overloaded                    try again later
 └── BackendError                  the embedding backend failed or answered nonsense
@@ -153,6 +155,14 @@ class IndexMismatch(PinciteError):
 
 class CatalogMismatch(PinciteError):
     code = "catalog_mismatch"
+
+
+class CatalogDamaged(PinciteError):
+    code = "catalog_damaged"
+
+
+class InvalidBackup(PinciteError):
+    code = "invalid_backup"
 
 
 class DataFolderBusy(PinciteError):

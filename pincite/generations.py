@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from pincite.embedders import Embedders
 from pincite.errors import UnknownKnowledgeBase
@@ -58,6 +58,14 @@ class Generations:
             async with self._held(table):
                 await index.maintain()
 
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Keep this process from writing, making and deleting tables for the time of the block; searches go on."""
+        async with self._opening, AsyncExitStack() as stack:
+            for index in list(self._open.values()):
+                await stack.enter_async_context(index.still())
+            yield
+
     async def close(self) -> None:
         """Close every table."""
         for index in self._open.values():
@@ -79,10 +87,11 @@ class Generations:
                     self._idle.notify_all()
 
     async def _delete(self, table: str) -> None:
-        index = self._open.pop(table, None)
-        if index is not None:
-            await index.close()
-        await Index.drop(self._uri, table)
+        async with self._opening:
+            index = self._open.pop(table, None)
+            if index is not None:
+                await index.close()
+            await Index.drop(self._uri, table)
 
     async def _index(self, kb: KnowledgeBase) -> Index:
         if kb.table not in self._open:

@@ -1,8 +1,8 @@
 """The use cases of Pincite, the same for every door: each takes who asks first, and checks what they may do."""
 
 import asyncio
-from collections.abc import Collection, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +10,7 @@ from typing import Any, Self
 from embedding_backend import Embedder
 from pincite.access import Principal
 from pincite.assembly import Backends, ConnectReranker, Parts, open_parts
+from pincite.backup import Backup
 from pincite.catalog import GENERATED_ID
 from pincite.embedders import ConnectEmbedder
 from pincite.errors import (
@@ -25,6 +26,7 @@ from pincite.reading import Reading
 from pincite.records import Job, KnowledgeBase
 from pincite.service import Service
 from pincite.settings import KnowledgeBaseSettings, Settings
+from pincite.snapshot import Snapshot, take, take_locked
 
 MAX_NAME_LENGTH = 100
 MAX_SOURCE_LENGTH = 4000
@@ -286,6 +288,31 @@ class Workspace(Reading):
         return await self._service.add(
             found.knowledge_base_id, [found.location], options, private_hosts=found.private_hosts
         )
+
+    # The data folder as a whole
+
+    @asynccontextmanager
+    async def backup(self, who: Principal) -> AsyncIterator[Backup]:
+        """Yield all there is as it is at this moment, to be read until the end of the block; what runs goes on.
+
+        Raises:
+            NotPermitted: who asks is not the owner of this machine: it holds every document, and what signs links.
+            InvalidSettings: a part of it is not in the data folder.
+            InvalidRequest: there is nothing.
+            DataFolderBusy: this process only reads, and another one writes.
+        """
+        who.require_owner()
+        snapshot = await self._snapshot()
+        try:
+            yield await asyncio.to_thread(Backup, snapshot)
+        finally:
+            await asyncio.to_thread(snapshot.close)
+
+    async def _snapshot(self) -> Snapshot:
+        if self._read_only:
+            return await asyncio.to_thread(take_locked, self.settings)
+        async with self._writer.generations.still():
+            return await asyncio.to_thread(take, self.settings)
 
     @property
     def _writer(self) -> Parts:

@@ -1,12 +1,13 @@
 """Stand-ins for the embedding models where the model is not the subject: quick, and the same on every machine."""
 
+import asyncio
 import hashlib
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from embedding_backend import EmbeddingModel, PassageText, Vectors
+from embedding_backend import BackendFailure, EmbeddingModel, PassageText, Vectors
 
 DIMENSIONS = 64
 NGRAM = 3
@@ -72,6 +73,38 @@ class FakeEmbedder:
         vector = np.sign(vector) * np.sqrt(np.abs(vector))
         length = math.sqrt(float(vector @ vector)) or 1.0
         return (vector / length).astype(np.float32)
+
+
+class HaltingEmbedder(FakeEmbedder):
+    """Stops before it embeds passages, once told to, and says when it got there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.go.set()
+        self.arrived = asyncio.Event()
+        self.broken = False
+        self.left = 0
+
+    async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
+        if not self.left:
+            self.arrived.set()
+            await self.go.wait()
+        else:
+            self.left -= 1
+        if self.broken:
+            raise BackendFailure("the model is gone")
+        return await super().embed_passages(passages)
+
+    def halt(self) -> None:
+        """Stop at the next passages."""
+        self.halt_after(0)
+
+    def halt_after(self, documents: int) -> None:
+        """Stop after the passages of so many more documents."""
+        self.left = documents
+        self.arrived.clear()
+        self.go.clear()
 
 
 class FakeHosted(FakeEmbedder):

@@ -2,56 +2,23 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from embedding_backend import BackendFailure, PassageText, Vectors
 from pincite.access import Principal
 from pincite.ingestion import UploadedFile
 from pincite.records import Job
 from pincite.settings import Settings, load_settings
 from pincite.workspace import Workspace
-from tests.fakes import FakeEmbedder
+from tests.fakes import FakeEmbedder, HaltingEmbedder
 
 pytestmark = pytest.mark.anyio
 
 OWNER = Principal.system()
 OLD = "The pump is made of bronze and weighs forty kilograms."
 NEW = "The compressor is made of steel and weighs ninety kilograms."
-
-
-class HaltingEmbedder(FakeEmbedder):
-    """Stops before it embeds passages, once told to, and says when it got there."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go = asyncio.Event()
-        self.go.set()
-        self.arrived = asyncio.Event()
-        self.broken = False
-        self.left = 0
-
-    async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
-        if not self.left:
-            self.arrived.set()
-            await self.go.wait()
-        else:
-            self.left -= 1
-        if self.broken:
-            raise BackendFailure("the model is gone")
-        return await super().embed_passages(passages)
-
-    def halt(self) -> None:
-        """Stop at the next passages."""
-        self.halt_after(0)
-
-    def halt_after(self, documents: int) -> None:
-        """Stop after the passages of so many more documents."""
-        self.left = documents
-        self.arrived.clear()
-        self.go.clear()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pincite.cli import (
     adding,
     asking,
     backend,
+    backing_up,
     evaluating,
     following,
     inventory,
@@ -47,6 +48,8 @@ app.command("list")(inventory.show)
 app.command("set")(inventory.change)
 app.command("remove")(inventory.remove)
 app.command("doctor")(inventory.doctor)
+app.command("backup")(backing_up.backup)
+app.command("restore")(backing_up.restore)
 app.command("eval")(evaluating.evaluate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(backend.app, name="backend")

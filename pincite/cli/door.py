@@ -4,10 +4,10 @@ Both ways give the same JSON-like values, those of the REST interface.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pincite.access import Principal
 from pincite.data_lock import running_server
@@ -21,6 +21,13 @@ BUSY_ATTEMPTS = 40
 BUSY_WAIT_S = 0.25
 
 Shape = dict[str, Any]
+
+
+class Stream(NamedTuple):
+    """Bytes to come, and how many."""
+
+    size: int
+    pieces: AsyncIterator[bytes]
 
 
 class Door(Protocol):
@@ -57,6 +64,10 @@ class Door(Protocol):
     async def remove_document(self, kb: str, document_id: str) -> None: ...
 
     async def remove_knowledge_base(self, kb: str) -> None: ...
+
+    def backup(self) -> AbstractAsyncContextManager[Stream]:
+        """Yield a backup of the data folder, uncompressed."""
+        ...
 
 
 @asynccontextmanager
@@ -226,6 +237,16 @@ class FolderDoor:
 
     async def remove_knowledge_base(self, kb: str) -> None:
         await self._workspace.remove_knowledge_base(self._who, kb)
+
+    @asynccontextmanager
+    async def backup(self) -> AsyncIterator[Stream]:
+        async with self._workspace.backup(self._who) as backup:
+            yield Stream(backup.size, _in_a_thread(backup.pieces()))
+
+
+async def _in_a_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while piece := await asyncio.to_thread(next, pieces, b""):
+        yield piece
 
 
 def _job_shape(job: Job) -> Shape:

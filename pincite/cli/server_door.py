@@ -8,12 +8,14 @@ from urllib.parse import quote
 
 import httpx
 
-from pincite.cli.door import Shape, absolute_source
+from pincite.cli.door import Shape, Stream, absolute_source
 from pincite.data_lock import RunningServer
 from pincite.errors import BackendError, PinciteError, UnknownKnowledgeBase
 from pincite.incoming import SourceOptions
 
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+# A file system without links copies everything before the first byte comes.
+BACKUP_TIMEOUT = httpx.Timeout(3600.0, connect=5.0)
 POLL_S = 0.2
 FINISHED = frozenset({"done", "failed", "cancelled"})
 
@@ -101,16 +103,29 @@ class ServerDoor:
     async def remove_knowledge_base(self, kb: str) -> None:
         await self._ask("DELETE", f"/api/knowledge-bases/{_part(kb)}")
 
+    @asynccontextmanager
+    async def backup(self) -> AsyncIterator[Stream]:
+        try:
+            async with self._client.stream("GET", "/api/backup", timeout=BACKUP_TIMEOUT) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _error(response)
+                yield Stream(int(response.headers["Content-Length"]), response.aiter_bytes())
+        except httpx.HTTPError as error:
+            raise _silent(error) from None
+
     async def _ask(self, method: str, path: str, body: Shape | None = None) -> Any:
         try:
             response = await self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
-            raise BackendError(
-                f"The server on this data folder does not answer ({type(error).__name__}); see its log."
-            ) from None
+            raise _silent(error) from None
         if response.is_error:
             raise _error(response)
         return response.json() if response.content else None
+
+
+def _silent(error: httpx.HTTPError) -> BackendError:
+    return BackendError(f"The server on this data folder does not answer ({type(error).__name__}); see its log.")
 
 
 def _part(text: str) -> str:

@@ -2,6 +2,6 @@
 
 from pincite.settings.knowledge_base import KnowledgeBaseSettings
 from pincite.settings.page import settings_markdown
-from pincite.settings.server import Settings, load_settings
+from pincite.settings.server import CATALOG_FILE, Settings, load_settings
 
-__all__ = ["KnowledgeBaseSettings", "Settings", "load_settings", "settings_markdown"]
+__all__ = ["CATALOG_FILE", "KnowledgeBaseSettings", "Settings", "load_settings", "settings_markdown"]

@@ -13,6 +13,7 @@ from pincite.settings.values import Listed, Origins, PageAddress, ServerAddress,
 from pincite.tesseract import Recognition, data_folder, missing_languages
 
 PREFIX = "PINCITE_"
+CATALOG_FILE = "catalog.sqlite"
 _ANY_HOSTS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound to by default
 _MIN_ADMIN_KEY_LENGTH = 20
 _MIN_SECRET_LENGTH = 32  # as many bytes as the hash has, RFC 7518, 3.2
@@ -257,7 +258,7 @@ class Settings(BaseSettings):
         """The database URL of the catalog; it may hold a password."""
         if self.catalog_url is not None:
             return self.catalog_url.get_secret_value()
-        return f"sqlite:///{self.data.absolute() / 'catalog.sqlite'}"
+        return f"sqlite:///{self.data.absolute() / CATALOG_FILE}"
 
     @property
     def address(self) -> str:

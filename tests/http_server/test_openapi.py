@@ -96,6 +96,7 @@ JOB = "/api/jobs/{job_id}"
 ACCOUNT = "/api/knowledge-bases/{kb}/account"
 SOURCES = "/api/knowledge-bases/{kb}/sources"
 SOURCE = "/api/knowledge-bases/{kb}/sources/{source_id}"
+BACKUP = "/api/backup"
 SYNC = "/api/knowledge-bases/{kb}/sources/{source_id}/sync"
 
 
@@ -182,6 +183,20 @@ def not_finished(request: Trigger) -> Trigger:
     return send
 
 
+def kept_elsewhere(method: str, path: str) -> Trigger:
+    """Return a request of the machine's owner that is sent while the index is not in the data folder."""
+
+    async def send(served: Served, own: dict[str, str]) -> httpx.Response:
+        lock = served.workspace._opened.lock
+        assert lock is not None
+        with pytest.MonkeyPatch.context() as patch:
+            elsewhere = served.workspace.settings.model_copy(update={"index_uri": "s3://bucket/index"})
+            patch.setattr(served.workspace, "settings", elsewhere)
+            return await served.http.request(method, path, headers={"Authorization": f"Bearer {lock.token}"})
+
+    return send
+
+
 MADE_SOURCE = {"source_id": "src_1"}
 NOBODY = {"source_id": "nothing", "kb": "nobody", "document_id": "nothing", "job_id": "nothing", "code": "nothing"}
 ONLY_TOP_K = {"settings": {"top_k": 0}}
@@ -258,6 +273,8 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("post", SEARCH, "question_too_long"): ask("post", SEARCH, json={"question": "x" * 100_000}),
     ("post", SEARCH, "request_too_large"): ask("post", SEARCH, content=b"x" * (MAX_BODY_BYTES + 1)),
     ("post", SEARCH, "unknown_knowledge_base"): ask("post", SEARCH, json={"question": "x", "knowledge_base": "nobody"}),
+    ("get", BACKUP, "not_permitted"): ask("get", BACKUP),
+    ("get", BACKUP, "invalid_settings"): kept_elsewhere("get", BACKUP),
     ("get", "/api/problems/{code}", "not_found"): ask("get", "/api/problems/{code}", NOBODY),
 }
 
