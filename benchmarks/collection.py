@@ -117,7 +117,7 @@ async def _built(
     timed = TimedEmbedder(embedder, costs)
     index = await Index.open(str(folder), name, embedder.model)
     most = min(CHUNK_TOKENS, embedder.model.max_tokens)
-    for number, (path, document) in enumerate(documents.items(), start=1):
+    for path, document in documents.items():
         with costs.of("chunk"):
             chunks = chunk(
                 document,
@@ -132,9 +132,8 @@ async def _built(
         costs.pages += len(document.pages)
         costs.passages += len(chunks)
         costs.tokens += sum(embedder.count_tokens([document.text[c.start : c.end] for c in chunks]))
-        if number % 100 == 0:
-            with costs.of("index"):
-                await index.maintain()
+        with costs.of("index"):
+            await index.tidy()
     with costs.of("index"):
         await index.maintain()
     return Collection(index, timed, documents, costs)

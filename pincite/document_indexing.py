@@ -26,9 +26,6 @@ from pincite.store import Store, parsed_name
 # Raise one when its code makes other text or other passages of the same file: what was made before is then made anew.
 PARSER_VERSION = "2"
 CHUNKING_VERSION = "3"
-# Each document is a write of its own, and the index is the slower to write the more writes it has not compacted yet:
-# without compacting, 100 small documents cost 4 CPU seconds at first and 17 after 800.
-TIDY_EVERY = 100
 PAGE_FAILED = "page_failed"
 # Warnings that say some of the document's text is not what its author wrote, or not there.
 INCOMPLETE = frozenset(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import PARSER_VERSION, TIDY_EVERY, DocumentIndexer, DocumentKey, Target, recipe
+from pincite.document_indexing import PARSER_VERSION, DocumentIndexer, DocumentKey, Target, recipe
 from pincite.errors import DocumentError, InvalidSource, PinciteError, SourceVanished, UnknownDocument
 from pincite.incoming import Content
 from pincite.job_report import JobReport
@@ -48,7 +48,7 @@ class UploadedFile:
 
 @dataclass(slots=True)
 class _Batch:
-    """What the files of one job share; `written` counts the documents that went into the index."""
+    """What the files of one job share."""
 
     running: Running
     open_target: OpenTarget
@@ -57,7 +57,6 @@ class _Batch:
     indexing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INDEXED_AT_ONCE))
     comparing: asyncio.Lock = field(default_factory=asyncio.Lock)
     changed: deque[Task] = field(default_factory=deque)
-    written: int = 0
 
     @property
     def report(self) -> JobReport:
@@ -200,9 +199,7 @@ class Ingestion:
             document = await self._indexer.parse(task.key, content.sha256)
             async with batch.indexing:
                 await self._indexer.index(task.key, content, document, target, origin=task.origin)
-            batch.written += 1
-            if batch.written % TIDY_EVERY == 0:
-                await target.index.maintain()
+            await target.index.tidy()
 
     def _note_origin(self, known: DocumentRecord, task: Task) -> None:
         """Remember what tells the next time, without reading it, that a file has not changed."""

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import TIDY_EVERY, DocumentIndexer, DocumentKey, Target, recipe
+from pincite.document_indexing import DocumentIndexer, DocumentKey, Target, recipe
 from pincite.embedders import Embedders
 from pincite.errors import DocumentError, IndexMismatch, NotFound
 from pincite.generations import Generations, next_generation
@@ -59,13 +59,12 @@ class Reindexing:
                             await self._indexer.swap(kb.id, table, built, index)
                             break
                 running.report.expect(running.report.job.done + len(missing))
-                for count, record in enumerate(missing, start=1):
+                for record in missing:
                     async with running.turn():
                         new = await self._reindex(record, target)
                         if new is not None:
                             built[record.id] = new
-                        if count % TIDY_EVERY == 0:
-                            await index.maintain()
+                        await index.tidy()
         await self._generations.drop(kb.table)
         for old in served:
             await asyncio.to_thread(self._indexer.forget_files, old.sha256, old.parsed)

@@ -1,5 +1,6 @@
 """An index that has seen its documents come, change, move and go answers as one that was opened just now."""
 
+import itertools
 import random
 from pathlib import Path
 
@@ -61,6 +62,27 @@ async def test_a_search_does_not_depend_on_what_the_index_went_through(
             assert answers[0] == answers[1]
         await fresh.close()
     await old.close()
+
+
+async def test_the_index_is_tidied_when_enough_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pincite.index.table._TIDY_WRITES", (2, 4))
+    embedder = FakeEmbedder()
+    index = await Index.open(str(tmp_path), "kb", embedder.model)
+    tidied, fragments = [], 0
+    for number in range(50):
+        name = f"document {number}"
+        document = Document(name, "text/plain", SENTENCES[number % len(SENTENCES)])
+        chunks = chunk(document, max_tokens=40, count_tokens=embedder.count_tokens)
+        await index.replace_document(DocumentReference(name, name, name), document, chunks, embedder, is_new=True)
+        await index.tidy()
+        before, fragments = fragments, (await index._table.stats())["fragment_stats"]["num_fragments"]
+        if fragments <= before:
+            tidied.append(number + 1)
+    await index.close()
+    # After each second write at first, then after a tenth of what is there, and after four at the latest.
+    gaps = [after - before for before, after in itertools.pairwise([0, *tidied])]
+    assert gaps == sorted(gaps)
+    assert (gaps[0], gaps[-1]) == (2, 4)
 
 
 def _told(found: SearchResult) -> list[tuple[str, str, float]]:

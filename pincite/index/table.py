@@ -31,6 +31,11 @@ _BRUTE_FORCE_ROWS = 4_000
 _ROWS_A_PARTITION = 4_000
 _FEWEST_PARTITIONS = 16
 _TRAINING_ROUNDS = 10
+# Each document is a write of its own, and the next is the dearer the more of them are not compacted yet: by a fifth
+# after a thousand. Compacting in turn rewrites all rows there are. So it waits for a share of them, and for this many
+# writes at least and at most.
+_TIDY_SHARE = 0.1
+_TIDY_WRITES = (100, 1000)
 # Versions of the table are kept this long for readers that still use them.
 _KEEP_VERSIONS = timedelta(minutes=10)
 # Another process sees what this one wrote after this long; asking at every query would cost it thrice the time. A
@@ -52,6 +57,9 @@ class Index:
         self._columns = columns
         self.model = model
         self._writing = asyncio.Lock()
+        # since the last maintenance
+        self._writes = 0
+        self._rows_written = 0
         self._view = View(table, model)
         self._viewing = asyncio.Lock()
 
@@ -155,6 +163,8 @@ class Index:
         found = [vectors[name] for name in names]
         table = await asyncio.to_thread(rows, self._columns, reference, document, chunks, found, names)
         async with self._writing:
+            self._writes += 1
+            self._rows_written += len(table)
             if is_new:
                 await self._table.add(table)
                 return counted
@@ -171,18 +181,32 @@ class Index:
     async def remove_document(self, document_id: str) -> None:
         """Delete a document's passages."""
         async with self._writing:
+            self._writes += 1
             await self._table.delete(f"document_id = {quoted(document_id)}")
+
+    async def tidy(self) -> None:
+        """Maintain the index if enough was written since the last time; called after every document."""
+        fewest, most = _TIDY_WRITES
+        async with self._writing:
+            if self._writes < fewest:
+                return
+            if self._writes >= most or self._rows_written >= _TIDY_SHARE * await self._table.count_rows():
+                await self._maintain()
 
     async def maintain(self) -> None:
         """Compact, bring the indexes up to date, and build the vector index once the table is large."""
         async with self._writing:
-            await self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
-            indexed = {tuple(i.columns) for i in await self._table.list_indices()}
-            count = await self._table.count_rows()
-            if count > _BRUTE_FORCE_ROWS and ("vector",) not in indexed:
-                partitions = max(_FEWEST_PARTITIONS, count // _ROWS_A_PARTITION)
-                bits = IvfRq(distance_type="dot", num_partitions=partitions, max_iterations=_TRAINING_ROUNDS)
-                await self._table.create_index("vector", config=bits)
+            await self._maintain()
+
+    async def _maintain(self) -> None:
+        await self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+        indexed = {tuple(i.columns) for i in await self._table.list_indices()}
+        count = await self._table.count_rows()
+        if count > _BRUTE_FORCE_ROWS and ("vector",) not in indexed:
+            partitions = max(_FEWEST_PARTITIONS, count // _ROWS_A_PARTITION)
+            bits = IvfRq(distance_type="dot", num_partitions=partitions, max_iterations=_TRAINING_ROUNDS)
+            await self._table.create_index("vector", config=bits)
+        self._writes = self._rows_written = 0
 
     async def _create_scalar_indexes(self) -> None:
         indexed = {tuple(i.columns) for i in await self._table.list_indices()}
