@@ -223,6 +223,18 @@ async def test_a_large_index_is_searched_by_its_graph_and_finds_the_same(
     assert late.passages[0].document.id == "late"
 
 
+async def test_a_fragment_of_a_document_counts_for_less_than_a_short_document(
+    index: Index, embedder: FakeEmbedder
+) -> None:
+    heading = "Limits of the supplier's liability"
+    beginning = " ".join(6 * [PARKING])
+    sections = (Section(0, 1, ""), Section(len(beginning) + 1, 1, ""))
+    await add(index, embedder, "a", Document("", "text/plain", f"{beginning}\n{heading}", sections=sections))
+    await add(index, embedder, "b", plain(heading))
+    found = (await search(index, embedder, heading, k=2)).passages
+    assert [passage.document.id for passage in found] == ["b", "a"]
+
+
 async def test_sections_are_cited(index: Index, embedder: FakeEmbedder) -> None:
     text = f"7 Liability\n{LIABILITY}"
     await add(

@@ -20,6 +20,10 @@ CHANCE_COVER = 0.3
 # A document whose name holds all of the question's words would gain this many spreads: "in the Upjohn supply agreement"
 # picks the agreement, the rest of the question the clause.
 NAMING_WEIGHT = 8.0
+# A fragment of a document, a heading or the end of a list, is near to many questions and answers few: the shorter it is
+# than this, in bytes of UTF-8, where a Hanzi counts for three letters, the more of this many spreads it loses.
+_FRAGMENT_BYTES = 600
+_FRAGMENT_WEIGHT = 1.0
 # Evidence to the probability that a passage is about what is asked: a logistic curve fitted on English and Chinese
 # questions over a mixed collection; fitted for each pair of languages alone, its middle moves by half a spread.
 _SLOPE = 1.37
@@ -58,11 +62,16 @@ def _share(terms: Sequence[WeightedTerm], found: Sequence[float]) -> float:
     return sum(weighted.weight * share for weighted, share in zip(terms, found, strict=True)) / total if total else 0.0
 
 
-def evidence(model: EmbeddingModel, similarity: float, covered: float, named: float) -> float:
+def brevity(lexical: str) -> float:
+    """Return how much a passage is a fragment, in [0, 1]; not asked of the first of a document."""
+    return max(0.0, 1 - len(lexical.encode()) / _FRAGMENT_BYTES)
+
+
+def evidence(model: EmbeddingModel, similarity: float, covered: float, named: float, brief: float) -> float:
     """Return the fused evidence for a passage, in spreads of unrelated similarity; cover counts beyond chance."""
     beyond_chance = max(0.0, covered - CHANCE_COVER) / (1 - CHANCE_COVER)
     by_meaning = (similarity - model.unrelated) / model.spread
-    return by_meaning + COVER_WEIGHT * beyond_chance + NAMING_WEIGHT * named
+    return by_meaning + COVER_WEIGHT * beyond_chance + NAMING_WEIGHT * named - _FRAGMENT_WEIGHT * brief
 
 
 def probability(fused: float) -> float:

@@ -14,7 +14,7 @@ from pincite.index import CitedPassage, Hit, Index, RowsMoved, View, Window
 from pincite.lexical import question_terms
 from pincite.passage import NothingFound, Passage, SearchFilter, SearchResult
 from pincite.search.marking import marks
-from pincite.search.ranking import FLOOR, WeightedTerm, cover, evidence, naming, probability, weigh
+from pincite.search.ranking import FLOOR, WeightedTerm, brevity, cover, evidence, naming, probability, weigh
 from pincite.search.reranking import MOST_RERANKED, Reranking
 
 LONGEST_QUESTION = 8_000
@@ -128,15 +128,17 @@ async def _candidates(
         _keep_best(best, await view.nearest(vector, _NEAREST_WITHIN * wanted, within))
     lexical = await view.lexical_forms(list({*best, *with_words}))
     covered = {passage_id: cover(terms, form) for passage_id, form in lexical.items()}
+    # A document's first passage may be all there is of it.
+    brief = {passage_id: brevity(form) for passage_id, form in lexical.items() if not passage_id.endswith(":0")}
 
     def fused(passage_id: str, similarity: float) -> float:
         share = named.get(passage_id.rpartition(":")[0], 0.0)
-        return evidence(view.model, similarity, covered[passage_id], share)
+        return evidence(view.model, similarity, covered[passage_id], share, brief.get(passage_id, 0.0))
 
     if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
-        # Where more are near than were asked for, none of their windows is much nearer than the last of those: most
-        # cannot be among the best, whatever their vectors say, and those are not read.
-        nearest = near[-1].similarity + view.model.spread / 2 if len(near) == _NEAREST_WINDOWS * wanted else math.inf
+        # Where more are near than were asked for, none of their windows is nearer than the last of those: most cannot
+        # be among the best, whatever their vectors say, and those are not read.
+        nearest = near[-1].similarity if len(near) == _NEAREST_WINDOWS * wanted else math.inf
         least = heapq.nlargest(wanted, (fused(passage_id, hit.similarity) for passage_id, hit in best.items()))
         hopeful = [p for p in by_words_only if len(least) < wanted or fused(p, nearest) > least[-1]]
         _keep_best(best, await view.windows_of(hopeful, vector))
@@ -176,17 +178,26 @@ async def _passages(
     view: View, candidates: Sequence[_Candidate], terms: Sequence[WeightedTerm], k: int, knowledge_base_id: str
 ) -> list[Passage]:
     relevant = [candidate for candidate in candidates if probability(candidate.fused) >= FLOOR]
-    relevant = relevant[: k * (_MOST_JOINED + 1)]
-    if not relevant:
-        return []
-    rows = await view.passages([candidate.passage_id for candidate in relevant])
-    return [_passage(group, rows, terms, knowledge_base_id) for group in _join_neighbours(relevant, rows, k)]
+    rows: dict[str, CitedPassage] = {}
+    groups: list[list[_Candidate]] = []
+    # Mostly the first few give all the groups, and each that is read costs.
+    for most in (2 * k, (_MOST_JOINED + 1) * k):
+        unread = [candidate.passage_id for candidate in relevant[:most] if candidate.passage_id not in rows]
+        if unread:
+            rows |= await view.passages(unread)
+            groups, enough = _join_neighbours(relevant[:most], rows, k)
+            if enough:
+                break
+    return [_passage(group, rows, terms, knowledge_base_id) for group in groups]
 
 
 def _join_neighbours(
     candidates: Sequence[_Candidate], rows: Mapping[str, CitedPassage], k: int
-) -> list[list[_Candidate]]:
-    """Return up to `k` groups, best first; a candidate next to a group on the same page joins it and takes no place."""
+) -> tuple[list[list[_Candidate]], bool]:
+    """Return up to `k` groups, best first, and whether there was one more than that.
+
+    A candidate next to a group on the same page joins it and takes no place.
+    """
     groups: list[list[_Candidate]] = []
     places: dict[tuple[str, int, int | None], list[_Candidate]] = {}
     for candidate in candidates:
@@ -196,12 +207,12 @@ def _join_neighbours(
         group = next((g for g in beside if g is not None and len(g) < _MOST_JOINED), None)
         if group is None:
             if len(groups) == k:
-                break
+                return groups, True
             group = []
             groups.append(group)
         group.append(candidate)
         places[document, ordinal, page] = group
-    return groups
+    return groups, False
 
 
 def _page_at(passage: CitedPassage, offset: int) -> int | None:
