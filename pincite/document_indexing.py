@@ -99,13 +99,21 @@ class DocumentIndexer:
         self._removals: Counter[str] = Counter()
         self._deciding = asyncio.Lock()
 
+    def parsed_name(self, key: DocumentKey, sha256: str) -> str:
+        """Return the name under which the parse of an original is stored, as it would be parsed now."""
+        return parsed_name(sha256, key.file_name, "-".join([PARSER_VERSION, *self._pool.ocr_languages]))
+
+    def may_read_more(self, key: DocumentKey, known: DocumentRecord) -> bool:
+        """Return whether pages had no text, and would be read otherwise now: scans, say, in other languages."""
+        return bool(known.pages_without_text) and known.parsed != self.parsed_name(key, known.sha256)
+
     async def parse(self, key: DocumentKey, sha256: str) -> Document:
         """Return the document an original holds, from its stored parse or from a parser process.
 
         Raises:
             DocumentError: it cannot be parsed.
         """
-        name = parsed_name(sha256, key.file_name, PARSER_VERSION)
+        name = self.parsed_name(key, sha256)
         stored = await asyncio.to_thread(self._stored_parse, name)
         if stored is not None:
             return stored
@@ -144,7 +152,8 @@ class DocumentIndexer:
             )
         except BackendFailure as failure:
             raise BackendError(str(failure)) from failure
-        record = _record(key, content, document, origin or Origin())
+        parsed = self.parsed_name(key, content.sha256)
+        record = _record(key, content, document, origin or Origin(), parsed)
         if known is not None:
             origin = Origin(known.source_id, known.fingerprint, known.link)
             record = replace(record, added_at=known.added_at, error=known.error, **asdict(origin))
@@ -239,7 +248,7 @@ class _PassageCounter:
         self._counted = embedded
 
 
-def _record(key: DocumentKey, content: Content, document: Document, origin: Origin) -> DocumentRecord:
+def _record(key: DocumentKey, content: Content, document: Document, origin: Origin, parsed: str) -> DocumentRecord:
     failed = {warning.page for warning in document.warnings if warning.code == PAGE_FAILED}
     empty = [p for p in document.pages if p.number not in failed and not document.text[p.start : p.end].strip()]
     lost = any(warning.code in INCOMPLETE for warning in document.warnings)
@@ -261,7 +270,7 @@ def _record(key: DocumentKey, content: Content, document: Document, origin: Orig
         warnings=tuple(_warning(w.code, w.message, w.page) for w in document.warnings),
         error=None,
         added_at=datetime.now(UTC),
-        parsed=parsed_name(content.sha256, key.file_name, PARSER_VERSION),
+        parsed=parsed,
         **asdict(origin),
     )
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import PARSER_VERSION, DocumentIndexer, DocumentKey, Target, recipe
+from pincite.document_indexing import DocumentIndexer, DocumentKey, Target, recipe
 from pincite.errors import DocumentError, InvalidSource, PinciteError, SourceVanished, UnknownDocument
 from pincite.incoming import Content
 from pincite.job_report import JobReport
 from pincite.jobs import Running
 from pincite.records import SERVED, DocumentRecord, Job, result_of
 from pincite.source_listing import Plan, SourceLister, Synced, Task
-from pincite.store import Store, parsed_name
+from pincite.store import Store
 
 # While one document is being written to the index, the next is embedded.
 INDEXED_AT_ONCE = 2
@@ -151,7 +151,7 @@ class Ingestion:
             if same and record is not None and record.status == "failed" and batch.changes_only:
                 unchanged.append(_unchanged(record))
                 continue
-            if record is None or not same or record.status not in SERVED or record.recipe != wanted:
+            if record is None or not same or not self._is_current(task.key, record, wanted):
                 changed.append(task)
                 continue
             if record.source_id != (task.source_id or record.source_id) or record.error is not None:
@@ -161,6 +161,11 @@ class Ingestion:
             self._catalog.put_origins(moved)
         return unchanged, changed
 
+    def _is_current(self, key: DocumentKey, known: DocumentRecord, wanted: str) -> bool:
+        """Return whether the same content would make the same passages now."""
+        served = known.status in SERVED
+        return served and known.recipe == wanted and not self._indexer.may_read_more(key, known)
+
     async def _add_file(self, task: Task, batch: _Batch, target: Target) -> dict[str, Any] | None:
         """Bring one file in; return its result where that is not written down with its record."""
         key = task.key
@@ -168,7 +173,8 @@ class Ingestion:
         content = None
         try:
             content = await asyncio.to_thread(task.file.read, self._store)
-            if known and _is_current(known, content, target):
+            wanted = recipe(target.settings, target.embedder.model)
+            if known and known.sha256 == content.sha256 and self._is_current(key, known, wanted):
                 await asyncio.to_thread(self._note_origin, known, task)
                 return _unchanged(known)
             await self._replace(task, content, batch, target)
@@ -194,7 +200,7 @@ class Ingestion:
         return await asyncio.to_thread(self._note_failure, task, content, cause)
 
     async def _replace(self, task: Task, content: Content, batch: _Batch, target: Target) -> None:
-        with self._store.hold(content.sha256, parsed_name(content.sha256, task.key.file_name, PARSER_VERSION)):
+        with self._store.hold(content.sha256, self._indexer.parsed_name(task.key, content.sha256)):
             await asyncio.to_thread(task.file.keep, self._store)
             document = await self._indexer.parse(task.key, content.sha256)
             async with batch.indexing:
@@ -250,13 +256,7 @@ class Ingestion:
 
     def _forget_files(self, key: DocumentKey, content: Content | None) -> None:
         if content is not None:
-            parsed = parsed_name(content.sha256, key.file_name, PARSER_VERSION)
-            self._indexer.forget_files(content.sha256, parsed)
-
-
-def _is_current(known: DocumentRecord, content: Content, target: Target) -> bool:
-    wanted = recipe(target.settings, target.embedder.model)
-    return known.status in SERVED and known.sha256 == content.sha256 and known.recipe == wanted
+            self._indexer.forget_files(content.sha256, self._indexer.parsed_name(key, content.sha256))
 
 
 def _unchanged(known: DocumentRecord) -> dict[str, Any]:

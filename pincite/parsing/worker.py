@@ -79,6 +79,11 @@ class ParserPool:
         self._reapers: set[asyncio.Task[None]] = set()
         self._closed = False
 
+    @property
+    def ocr_languages(self) -> tuple[str, ...]:
+        """The languages in which scanned pages are read, none where they are not."""
+        return self._recognition.languages if self._recognition else ()
+
     async def parse(self, data: bytes | Path, name: str) -> Document:
         """Return the parsed document; `name` is its file name. Raises DocumentError.
 

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         default=(),
         description="Languages, separated by commas, in which scanned pages are read, by tesseract's names, such as "
         "`chi_sim,eng`; scanned pages are only reported if unset. A scan that was added before is read when it is "
-        "removed and added again.",
+        "added again.",
     )
     tessdata: Path | None = Field(
         default=None, description="The folder of tesseract's language data; where systems put it if unset."

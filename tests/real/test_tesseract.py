@@ -2,13 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pymupdf
 import pytest
 
+from pincite.access import Principal
 from pincite.document import Document
 from pincite.parsing.worker import ParseLimits, ParserPool
+from pincite.settings import load_settings
 from pincite.tesseract import Recognition, data_folder, missing_languages
+from pincite.workspace import Workspace
+from tests.fakes import FakeEmbedder
 
 LANGUAGES = ("eng", "chi_sim")
 ENGLISH = "The notice period is ninety days."
@@ -82,3 +88,23 @@ def test_without_recognition_the_page_is_reported() -> None:
     [warning] = document.warnings
     assert (document.text, warning.page) == ("", 1)
     assert "page 1 has no text; it looks scanned; set PINCITE_OCR_LANGUAGES" in warning.message
+
+
+def test_a_scan_added_before_is_read_when_it_is_added_again(tmp_path: Path) -> None:
+    path = tmp_path / "scan.pdf"
+    path.write_bytes(scan([(100, ENGLISH)]))
+    languages = ",".join(recognition().languages)
+
+    async def add(**settings: Any) -> tuple[str, list[str]]:
+        who = Principal.system()
+        opened = load_settings(data=tmp_path / "data", parser_workers=1, **settings)
+        async with Workspace(opened, embedder=FakeEmbedder()) as workspace:
+            added = await workspace.add(who, "scans", [str(path)], create=True)
+            [result] = [r async for job in workspace.job_events(who, added.id, since=0) for r in job.results]
+            found = await workspace.search(who, "scans", "notice period")
+            return result["status"], [passage.text.strip() for passage in found.passages]
+
+    assert asyncio.run(add()) == ("partial", [])
+    assert asyncio.run(add()) == ("unchanged", [])
+    assert asyncio.run(add(ocr_languages=languages)) == ("indexed", [ENGLISH])
+    assert asyncio.run(add(ocr_languages=languages)) == ("unchanged", [ENGLISH])
