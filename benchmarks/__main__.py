@@ -3,6 +3,8 @@
 python -m benchmarks quality [--data ../shared/data] [--only realdocs,contracts]
 python -m benchmarks speed   [--passages 50000]
 python -m benchmarks backend
+python -m benchmarks cards
+python -m benchmarks dimensions [--data ../shared/data]
 python -m benchmarks mcp     [--agents 200] [--seconds 60]
 python -m benchmarks openwebui [--passages 10000]
 python -m benchmarks transcript
@@ -44,6 +46,9 @@ def main() -> None:
     commands.add_parser(
         "backend", help="questions to vectors: the client with a real vLLM, the embedded model's server"
     )
+    commands.add_parser("cards", help="cards that are not at hand: arithmetic and simulation")
+    cut = commands.add_parser("dimensions", help="coarse first, exact after: fewer dimensions or one bit")
+    cut.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     agents = commands.add_parser("mcp", help="what a search costs over MCP, and many agents at once")
     agents.add_argument("--agents", type=int, default=200)
     agents.add_argument("--seconds", type=float, default=60.0)
@@ -71,6 +76,15 @@ def main() -> None:
             from benchmarks import backend
 
             (TABLES / "backend.md").write_text(asyncio.run(backend.measure()), encoding="utf-8")
+        elif arguments.command == "cards":
+            from benchmarks import simulated_cards
+
+            (TABLES / "cards.md").write_text(asyncio.run(simulated_cards.measure()), encoding="utf-8")
+        elif arguments.command == "dimensions":
+            from benchmarks import dimensions
+
+            page = asyncio.run(dimensions.measure(arguments.data, work))
+            (TABLES / "dimensions.md").write_text(page, encoding="utf-8")
         elif arguments.command == "mcp":
             from benchmarks.agents import measure
 

@@ -48,6 +48,12 @@ _FRESHNESS = timedelta(seconds=2)
 _CACHES = lancedb.Session(index_cache_size_bytes=128 * 1024 * 1024, metadata_cache_size_bytes=32 * 1024 * 1024)
 
 
+def vector_index(count: int) -> IvfRq:
+    """Return what is to be built over the vectors of so many rows."""
+    partitions = max(_FEWEST_PARTITIONS, count // _ROWS_A_PARTITION)
+    return IvfRq(distance_type="dot", num_partitions=partitions, max_iterations=_TRAINING_ROUNDS)
+
+
 class Index:
     """One generation of a knowledge base: a LanceDB table built with one model."""
 
@@ -203,9 +209,7 @@ class Index:
         indexed = {tuple(i.columns) for i in await self._table.list_indices()}
         count = await self._table.count_rows()
         if count > _BRUTE_FORCE_ROWS and ("vector",) not in indexed:
-            partitions = max(_FEWEST_PARTITIONS, count // _ROWS_A_PARTITION)
-            bits = IvfRq(distance_type="dot", num_partitions=partitions, max_iterations=_TRAINING_ROUNDS)
-            await self._table.create_index("vector", config=bits)
+            await self._table.create_index("vector", config=vector_index(count))
         self._writes = self._rows_written = 0
 
     async def _create_scalar_indexes(self) -> None:

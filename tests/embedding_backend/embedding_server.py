@@ -13,6 +13,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,14 @@ def vector_of(text: str, dimensions: int = DIMENSIONS) -> Vectors:
     """Return the unit mean of the vectors of the text's tokens."""
     total = np.zeros(dimensions)
     for token in tokens_of(text) or ["nothing"]:
-        seed = int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest())
-        total += np.random.default_rng(seed).standard_normal(dimensions)
+        total += _token_vector(token, dimensions)
     return (total / np.linalg.norm(total)).astype(np.float32)
+
+
+@lru_cache(maxsize=10_000)
+def _token_vector(token: str, dimensions: int) -> npt.NDArray[np.float64]:
+    seed = int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest())
+    return np.random.default_rng(seed).standard_normal(dimensions)
 
 
 class EmbeddingServer:
@@ -206,9 +212,10 @@ def _error(status: int, message: str) -> Response:
 
 
 class ServerProcess:
-    """The server as a process, on one port that it keeps when it is started again."""
+    """The server that a module runs, as a process, on one port that it keeps when it is started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.embedding_backend.embedding_server") -> None:
+        self._module = module
         self.port = 0
         self._process: subprocess.Popen[str] | None = None
         self.start()
@@ -224,7 +231,7 @@ class ServerProcess:
     def start(self) -> None:
         """Start it and wait until it listens."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.embedding_backend.embedding_server", str(self.port)],
+            [sys.executable, "-m", self._module, str(self.port)],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
@@ -253,8 +260,9 @@ def server_process() -> Iterator[ServerProcess]:
         process.kill()
 
 
-async def _main(port: int) -> None:
-    server = Serving(EmbeddingServer().app, port)
+async def serve(served: EmbeddingServer, port: int) -> None:
+    """Run a server on a port, or on a free one where that is 0, and write which to the standard output."""
+    server = Serving(served.app, port)
     running = asyncio.create_task(server.serve())
     await server.listens.wait()
     sys.stdout.write(f"{server.port}\n")
@@ -263,4 +271,4 @@ async def _main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1])))
+    asyncio.run(serve(EmbeddingServer(), int(sys.argv[1])))
