@@ -15,8 +15,9 @@ from benchmarks.needles import hide
 from benchmarks.quality import Figure
 from embedding_backend import Embedder
 from pincite.answers import Answer, answer
+from pincite.answers.evidence import Evidence
 from pincite.answers.facts import normalised
-from pincite.answers.verification import Evidence, check, check_all
+from pincite.answers.verification import check, check_all
 from pincite.passage import SearchFilter, SearchResult
 
 PASSAGES = 5

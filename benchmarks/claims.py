@@ -1,8 +1,10 @@
 """Sentence–passage pairs made from the samples: claims that a passage supports, and the same claims made false.
 
-True claims are sentences as they stand, retold by fixed rules, and retold by hand (`_RETOLD`). Each is
-made false in turn: a number changed, an entity swapped, the statement negated, or the passage of another section put in
-place of its own. Everything is drawn with a fixed seed, so that the set is the same on every machine.
+True claims are sentences as they stand, retold by fixed rules, and retold by hand (`_RETOLD`). Each is made false in
+turn: a number changed, an entity swapped, the statement negated, a bound turned round, a duty made a permission, a word
+exchanged for its opposite, or the passage of another section put in place of its own. Claims in the other language than
+their passage are written by hand, each with a false twin (`_ACROSS`). Everything is drawn with a fixed seed, so that
+the set is the same on every machine.
 """
 
 import random
@@ -49,6 +51,10 @@ def pairs() -> list[Pair]:
     for language, claim, words in _RETOLD:
         passage = next(passage for passage in everything if words in passage.text)
         made.append(Pair("retold", language, claim, passage, supported=True))
+    for language, claim, false, words in _ACROSS:
+        passage = next(passage for passage in everything if words in passage.text)
+        made.append(Pair("translated", language, claim, passage, supported=True))
+        made.append(Pair("translated, and changed", language, false, passage, supported=False))
     return made
 
 
@@ -61,7 +67,8 @@ def _variants(sentence: str, language: str, passages: list[Passage], place: int,
     retold = _RULES[language][draw.randrange(len(_RULES[language]))](sentence)
     yield Pair("verbatim", language, sentence, passage, supported=True)
     yield Pair("reworded", language, retold, passage, supported=True)
-    for kind, change in (("number", _number), ("entity", _entity), ("negated", _negated)):
+    changes = (("number", _number), ("entity", _entity), ("negated", _negated), ("bound", _bound), ("duty", _duty))
+    for kind, change in (*changes, ("opposite", _opposite)):
         changed = change(sentence, language, draw)
         if changed is not None and changed != sentence and changed not in passage.text:
             yield Pair(kind, language, changed, passage, supported=False)
@@ -159,6 +166,69 @@ _NEGATIONS = {
         ("不计入", "计入"),
         ("负责", "不负责"),
         ("已", "未"),
+    ],
+}
+
+
+def _bound(sentence: str, language: str, draw: random.Random) -> str | None:
+    return _first_of(_BOUNDS[language], sentence)
+
+
+def _duty(sentence: str, language: str, draw: random.Random) -> str | None:
+    return _first_of(_DUTIES[language], sentence)
+
+
+def _opposite(sentence: str, language: str, draw: random.Random) -> str | None:
+    return _first_of(_OPPOSITES[language], sentence)
+
+
+def _first_of(changes: list[tuple[str, str]], sentence: str) -> str | None:
+    """Return the sentence with the first of the changes that it allows, made once."""
+    changed = (re.subn(old, new, sentence, count=1) for old, new in changes)
+    return next((text for text, count in changed if count), None)
+
+
+_FIGURE = r"(?=[^,.;]{0,12}(?:\d|one|two|three|four|five|six|seven|eight|nine|ten|twelve|thirty|sixty))"
+_BOUNDS = {
+    "en": [
+        (rf"\bat least\b{_FIGURE}", "at most"),
+        (rf"\bat most\b{_FIGURE}", "at least"),
+        (rf"\bno more than\b{_FIGURE}", "no less than"),
+        (rf"\bno later than\b{_FIGURE}", "no earlier than"),
+        (rf"\bmore than\b{_FIGURE}", "less than"),
+        (rf"\bup to\b{_FIGURE}", "at least"),
+        (rf"\bbelow\b{_FIGURE}", "above"),
+    ],
+    "zh": [
+        ("不(?:得)?超过", "不少于"),
+        ("不(?:得)?低于", "不高于"),
+        ("不少于", "不超过"),
+        ("超过", "少于"),
+        ("至少", "至多"),
+        ("以上(?=[，的])", "以下"),
+        ("(?<=日)内", "以上"),
+    ],
+}
+_DUTIES = {
+    "en": [(r"\b(?:must|has to|have to)\b(?! not)", "may"), (r"\bmay\b(?! not)", "must")],
+    "zh": [("(?<!不)应当", "可以"), ("可以", "应当")],
+}
+_OPPOSITES = {
+    "en": [
+        (r"\bbefore\b", "after"),
+        (r"\bafter\b", "before"),
+        (r"\bincreases\b", "decreases"),
+        (r"\blonger\b", "shorter"),
+        (r"\bin writing\b", "orally"),
+        (r"\b(a|per|each|every) month\b", r"\1 week"),
+        (r"\b(a|per|each|every) year\b", r"\1 month"),
+    ],
+    "zh": [
+        ("(?<=日)前", "后"),
+        ("(?<=[之以])前", "后"),
+        ("后(?=[一二三四五六七八九十])", "前"),
+        ("每日", "每月"),
+        ("提前", "推后"),
     ],
 }
 
@@ -262,4 +332,52 @@ _RETOLD: list[tuple[str, str, str]] = [
     ("zh", "供电电压为220伏，允许偏差正负10%。", "供电电压为二百二十伏"),
     ("zh", "试运行为期30天，单站有效数据率须不低于90%。", "设备进入连续三十天的试运行"),
     ("zh", "损坏甲方设施的，乙方须在七日内恢复原状或照价赔偿。", "安装过程中损坏甲方设施"),
+]
+
+# In the other language than the passage, by hand: the claim, what it says when it is changed, and words of the passage.
+_ACROSS: list[tuple[str, str, str, str]] = [
+    (
+        "en",
+        "All equipment must be delivered within 90 days after the contract takes effect.",
+        "All equipment must be delivered within 60 days after the contract takes effect.",
+        "合同生效后九十日内",
+    ),
+    (
+        "en",
+        "The warranty lasts 24 months, and six months for wearing parts.",
+        "The warranty lasts 36 months, and six months for wearing parts.",
+        "质量保证期为二十四个月",
+    ),
+    (
+        "en",
+        "For late payment the buyer owes 0.03% per day, but no more than 5% of the amount.",
+        "For late payment the buyer owes 0.03% per day, but no less than 5% of the amount.",
+        "每日万分之三支付违约金",
+    ),
+    (
+        "en",
+        "At least five experts take part in the final acceptance.",
+        "At most five experts take part in the final acceptance.",
+        "邀请不少于五名专家参加",
+    ),
+    (
+        "en",
+        "A data breach has to be reported by telephone within two hours.",
+        "A data breach has to be reported by telephone within two days.",
+        "发现后两小时内电话通知",
+    ),
+    (
+        "en",
+        "Raw data are kept for at least five years.",
+        "Raw data are kept for at least five months.",
+        "原始数据保存不少于五年",
+    ),
+    ("en", "The price is 8.64 million yuan.", "The price is 86.4 million yuan.", "合同总价为人民币"),
+    ("en", "The price is 8.64 million RMB.", "The price is 8.64 million dollars.", "合同总价为人民币"),
+    ("zh", "试用期为四个月，主管为六个月。", "试用期为八个月，主管为六个月。", "The probation period is four months"),
+    ("zh", "笔记本电脑被盗的，须在一小时内报告。", "笔记本电脑被盗的，须在一周内报告。", "within one hour of noticing"),
+    ("zh", "报销须在60天内提出。", "报销须在60周内提出。", "Claim within sixty days"),
+    ("zh", "公司卡每月的限额为1500英镑。", "公司卡每月的限额为1500欧元。", "The monthly limit of a company card"),
+    ("zh", "工资于每月25日发放。", "工资于每月28日发放。", "Salaries are paid on the 25th"),
+    ("zh", "公司缴纳的养老金最多为10%。", "公司缴纳的养老金至少为10%。", "up to 10 per cent"),
 ]

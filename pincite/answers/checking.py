@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from pincite.answers import wording
 from pincite.answers.answer import Sentence, Status
+from pincite.answers.evidence import Evidence
 from pincite.answers.facts import numbers
 from pincite.answers.rendering import harmless
-from pincite.answers.verification import Evidence, Verdict, check_all, in_another_language
+from pincite.answers.verification import Verdict, check_all, in_another_language
 from pincite.lexical import question_terms
 from pincite.passage import Passage
 

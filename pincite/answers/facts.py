@@ -5,20 +5,25 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+_HAN = re.compile(r"[\u3400-\u9fff]")
 _DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2}
 _DIGITS |= {c: n for n, c in enumerate("零壹贰叁肆伍陆柒捌玖")}
 _UNITS = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
 _MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 _HAN_NUMBER = "".join({**_DIGITS, **_UNITS, **_MYRIADS})
-# A single character such as 一 is a number only in front of one of these; elsewhere it is part of a word.
+# A single character such as 三 is a number only in front of one of these; elsewhere it is part of a word. 一 is one
+# only where it counts time or money, or is a multiple: 一个 and 一种 say no more than "a".
 _MEASURES = (
-    "个個天日月年周週次名人元条條款项項岁歲小时時分秒台份张張页頁章节節届届级級批期倍米公万萬亿億角种種位家期度季%％"
+    "个個天日月年周週次名人元条條款项項岁歲小时時秒台份张張页頁章节節届级級批期倍米公万萬亿億种種位家度季层层座%％"
 )
+_ONCE = "天日月年周週元岁歲秒倍万萬亿億季%％"
 _CHINESE = re.compile(
-    f"(?P<part>[百千万]分之)?(?:(?P<long>[{_HAN_NUMBER}]{{2,}})|(?<=第)(?P<nth>[{_HAN_NUMBER}])"
-    f"|(?<=分之)(?P<share>[{_HAN_NUMBER}])|(?P<one>[{_HAN_NUMBER}])(?=[{_MEASURES}]))"
+    f"(?P<part>[百千万]分之)?(?:(?P<below>[{_HAN_NUMBER}]{{1,3}})分之(?P<above>[{_HAN_NUMBER}]{{1,3}})"
+    f"|(?P<long>[{_HAN_NUMBER}]{{2,}})|(?<=第)(?P<nth>[{_HAN_NUMBER}])|(?<=分之)(?P<share>[{_HAN_NUMBER}])"
+    f"|一(?=个?分钟|个?小[时時]|个[月星季]|[{_ONCE}])|(?P<one>(?!一)[{_HAN_NUMBER}])(?=分钟|[{_MEASURES}]))"
 )
 _PARTS = {"百分之": 1.0, "千分之": 0.1, "万分之": 0.01}
+_DECADE = re.compile(r"(?:(\d{1,2}) ?|(上))世纪 ?(\d0) ?年代")
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -39,13 +44,23 @@ _COUNTED = re.compile(
     r"[ -](?:calendar |working |business )?(?:day|week|month|quarter|year|hour|minute|second|time|per)", re.I
 )
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
-_MONTH = re.compile(
-    r"\b(?:(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)[a-z]*\b|(May)(?=\s+\d)|(?<=\d )(May)\b)(?=[\s.,;:)]|$)"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTH_NAME = (
+    "Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|June?|July?|Aug(?:ust)?|Sep(?:t(?:ember)?)?|Oct(?:ober)?"
+    "|Nov(?:ember)?|Dec(?:ember)?|May(?=,? \\d)|(?<=\\d )May"
 )
+_MONTH = re.compile(rf"\b(?:{MONTH_NAME})\b(?=[\s.,;:)]|$)")
+_FRACTION = re.compile(
+    r"\b(?:(one|two|three|four|five)[ -](half|thirds?|fourths?|quarters?|fifths?)|(half))\b(?! an? )", re.IGNORECASE
+)
+_SHARES = {"half": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5}
+_PLAIN = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?)"
+_SCALE = r"(?:百万|千万|[万萬亿億]|千(?![克米瓦伏卡])|(?:hundred|thousand|million|billion)\b)"
 _ARABIC = re.compile(
-    r"(?P<part>[百千万]分之)?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
-    r"(?P<scale>\s?(?:百万|千万|[万萬亿億千]|(?:hundred|thousand|million|billion)\b))?",
+    r"(?:(?<![A-Za-z\d])|(?<=RMB)|(?<=USD)|(?<=CNY)|(?<=EUR)|(?<=GBP)|(?<=HKD))"  # the 2 of CO2 is part of a name
+    rf"(?P<part>[百千万]分之)?(?P<number>{_PLAIN})(?P<scale>\s?{_SCALE})?"
+    # "3 to 5 million" begins at three million.
+    rf"(?:(?=\s?(?:[-–—~]|to|至|到)\s?{_PLAIN}(?P<range>\s?{_SCALE})))?",
     re.IGNORECASE,
 )
 _ARABIC_SCALES = {"百万": 10**6, "千万": 10**7, "千": 1000, **_MYRIADS, **_SCALES}
@@ -67,7 +82,11 @@ def normalised(text: str) -> str:
 
 def numbers(text: str) -> list[Number]:
     """Return the numbers of a normalised text, the parts of dates among them, however they are written."""
-    return sorted({*_arabic(text), *_chinese(text), *_english(text), *_months(text)}, key=lambda n: n.start)
+    hanzi = not text.isascii() and _HAN.search(text) is not None
+    whole = [*(_decades(text) if hanzi else ()), *_fractions(text)]
+    parts = {*_arabic(text), *(_chinese(text) if hanzi else ()), *_english(text), *_months(text)}
+    apart = [n for n in parts if not any(w.start < n.end and n.start < w.end for w in whole)]
+    return sorted([*whole, *apart], key=lambda n: n.start)
 
 
 def in_digits(text: str) -> str:
@@ -83,15 +102,19 @@ def in_digits(text: str) -> str:
 
 def _arabic(text: str) -> Iterator[Number]:
     for found in _ARABIC.finditer(text):
-        scale = (found["scale"] or "").strip().lower()
+        scale = (found["scale"] or found["range"] or "").strip().lower()
         value = float(found["number"].replace(",", "")) * _ARABIC_SCALES.get(scale, 1) * _PARTS.get(found["part"], 1)
         yield Number(round(value, 6), found.start(), found.end())
 
 
 def _chinese(text: str) -> Iterator[Number]:
     for found in _CHINESE.finditer(text):
-        digits = found["long"] or found["nth"] or found["share"] or found["one"]
-        value = _of_hanzi(digits)
+        if found["below"] and not found["part"]:
+            below, above = _of_hanzi(found["below"]), _of_hanzi(found["above"])
+            if below and above is not None:
+                yield Number(round(above / below, 6), found.start(), found.end())
+            continue
+        value = _of_hanzi(found["long"] or found["nth"] or found["share"] or found["one"] or "一")
         # "2 万" was read with its digits; a myriad or a hundred alone is no number.
         if value is not None and not (found.start() and text[found.start() - 1].isdigit()):
             yield Number(round(value * _PARTS.get(found["part"], 1), 6), found.start(), found.end())
@@ -132,10 +155,28 @@ def _english(text: str) -> Iterator[Number]:
         yield Number(float(total + section), found.start(), found.end())
 
 
+def _decades(text: str) -> Iterator[Number]:
+    """Yield 20 世纪 70 年代 as 1970, as "the 1970s" is read."""
+    for found in _DECADE.finditer(text):
+        century = 20 if found[2] else int(found[1])
+        yield Number(float((century - 1) * 100 + int(found[3])), found.start(), found.end())
+
+
+def _fractions(text: str) -> Iterator[Number]:
+    for found in _FRACTION.finditer(text):
+        above = _WORDS[found[1].lower()] if found[1] else 1
+        below = _SHARES[(found[2] or found[3]).lower().removesuffix("s")]
+        yield Number(round(above / below, 6), found.start(), found.end())
+
+
 def _months(text: str) -> Iterator[Number]:
     for found in _MONTH.finditer(text):
-        number = next(n for n, month in enumerate(_MONTHS.split(), 1) if month == found[0][:3])
-        yield Number(float(number), found.start(), found.end())
+        yield Number(float(month_number(found[0])), found.start(), found.end())
+
+
+def month_number(name: str) -> int:
+    """Return the number of a month that `MONTH_NAME` matches."""
+    return _MONTHS.index(name[:3]) + 1
 
 
 _QUOTED = re.compile(r"“([^”]+)”|\"([^\"]+)\"|「([^」]+)」|『([^』]+)』|‘([^’]{8,})’")
@@ -158,8 +199,18 @@ _NO_NEGATION = re.compile(
 )
 _NEGATION = re.compile(
     r"\b(?:not|no|never|none|neither|nor|without|cannot|nothing|nobody)\b|n['’]t\b"
+    r"|\bnon-(?=[a-z])|\bnon(?=renew|exclus|compet|pay|perform|disclos|transfer|assign|refund|compl)"
     r"|\b(?:prohibit|forbid|exclud|refus)\w*|\bban(?:s|ned)?\b|\bfail(?:s|ed)? to\b"
     r"|不|未|无|無|没|沒|勿|禁止|严禁|嚴禁|拒绝|并非|而非|非",
+    re.IGNORECASE,
+)
+
+
+# "Not without consent" neither denies nor allows: whoever retells it may say either.
+_TWICE = re.compile(
+    r"\b(?:not|no|never|neither|nor|cannot)\b[^.;:]{1,80}\b(?:without|unless|except)\b"
+    r"|\b(?:without|unless|except)\b[^.;:]{1,80}\b(?:not|no|never|neither|nor|cannot)\b"
+    r"|(?:未经|除非)[^。；]{1,40}不[得能可]|不[得能可][^。；]{1,40}除非",
     re.IGNORECASE,
 )
 
@@ -168,3 +219,8 @@ def negations(text: str) -> list[tuple[int, int]]:
     """Return where a normalised text denies something."""
     hidden = _NO_NEGATION.sub(lambda found: "_" * len(found[0]), text)
     return [found.span() for found in _NEGATION.finditer(hidden)]
+
+
+def conditional(text: str) -> list[tuple[int, int]]:
+    """Return where a normalised text denies something but for a condition, both negations within one range."""
+    return [found.span() for found in _TWICE.finditer(text)]
