@@ -12,6 +12,8 @@ from installation import Installation
 ACCOUNT = "pincite@localhost"
 KEY = "open-webui-api-key"
 TIMEOUT_S = 60.0
+# Not "/api/v1/auths/", which tells who asks: it is for people in a browser and refuses API keys.
+ADMINISTRATORS_ONLY = "/api/v1/configs/tool_servers"
 
 
 class Refused(Exception):
@@ -27,14 +29,14 @@ async def installation_key(url: str, installation: Installation, administrator: 
     async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False) as http:
         try:
             if key := installation.kept(KEY):
-                await _ask(http, key, "GET", "/api/v1/auths/")
+                await _ask(http, key, "GET", ADMINISTRATORS_ONLY)
                 return key
             password = installation.secret("open-webui-account")
             token = await _sign_in(http, ACCOUNT, password) or await _make_account(http, administrator, password)
             return installation.keep(KEY, (await _ask(http, token, "POST", "/api/v1/auths/api_key"))["api_key"])
         except (httpx.HTTPError, KeyError) as error:
             raise Refused(
-                f"Open WebUI does not let the account {ACCOUNT} in ({type(error).__name__}): its functions and models "
+                f"Open WebUI does not let the account {ACCOUNT} in ({_why(error)}): its functions and models "
                 f"stay as they are. To let it make another, remove that account in Open WebUI and "
                 f"{installation.path(KEY)}, and start anew; or run `pincite openwebui install` with a key of your own."
             ) from None
@@ -58,3 +60,9 @@ async def _sign_in(http: httpx.AsyncClient, email: str, password: str) -> str:
 async def _ask(http: httpx.AsyncClient, token: str, method: str, path: str, form: Any = None) -> Any:
     answer = await http.request(method, path, json=form, headers={"Authorization": f"Bearer {token}"})
     return answer.raise_for_status().json()
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"{error.response.status_code} to {error.request.method} {error.request.url.path}"
+    return type(error).__name__
