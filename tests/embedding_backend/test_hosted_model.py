@@ -85,6 +85,20 @@ async def test_questions_asked_at_once_share_the_requests_that_may_be_under_way(
         np.testing.assert_allclose(vectors[0], vector_of(QUERY.format(question)), atol=1e-6)
 
 
+async def test_requests_their_sizes_and_what_questions_waited_are_in_the_histograms() -> None:
+    def counted(model: HostedModel) -> list[float]:
+        metrics = model.metrics
+        histograms = metrics.batch_texts, metrics.queue_seconds, metrics.query_seconds, metrics.request_seconds
+        samples = [[sample for found in histogram.collect() for sample in found.samples] for histogram in histograms]
+        return [sum(sample.value for sample in each if sample.name.endswith("_count")) for each in samples]
+
+    async with connected(EmbeddingServer()) as model:
+        before, texts = counted(model), metric(model, "batch_texts_sum")
+        await asyncio.gather(*(model.embed_queries([f"What does clause {number} say?"]) for number in range(32)))
+        assert [after - start for after, start in zip(counted(model), before, strict=True)] == [2, 32, 32, 2]
+        assert metric(model, "batch_texts_sum") - texts == 32
+
+
 async def test_a_lone_question_is_sent_while_others_are_under_way() -> None:
     server = EmbeddingServer()
     held, release = asyncio.Event(), asyncio.Event()
