@@ -880,12 +880,16 @@ class Inside:
         return [model.model_dump() for model in await Models.get_base_models()]
 
     async def create_model(self, form: dict[str, Any]) -> None:
-        """Make the record of a model, which belongs to the first administrator."""
+        """Make the record of a model, which belongs to the first administrator; another function may be quicker."""
         from open_webui.models.models import ModelForm, Models
         from open_webui.models.users import Users
+        from sqlalchemy.exc import IntegrityError
 
         owner = await Users.get_super_admin_user()
-        await Models.insert_new_model(ModelForm(**form), owner.id)
+        try:
+            await Models.insert_new_model(ModelForm(**form), owner.id)
+        except IntegrityError:
+            await self.update_model(form)
 
     async def update_model(self, form: dict[str, Any]) -> None:
         """Change the record of a model, and who may use it."""
