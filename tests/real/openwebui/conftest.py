@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, ElementHandle, Frame, Page
+from playwright.async_api import Browser, FrameLocator, Locator, Page, expect
 
 from tests.real.browser import chromium
 from tests.real.openwebui.running import (
@@ -34,6 +34,9 @@ COMMAND_S = 300
 QUESTION = "How quickly do I have to report a stolen laptop?"
 PANEL = 'iframe[title="Embedded Content"]'
 CHIP = '.chat-assistant button[aria-label^="View source: "]'
+
+PATIENCE_MS = 120_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -91,7 +94,7 @@ class House:
     async def page(self, user: User, model: str) -> AsyncIterator[Page]:
         """Yield a page of a browser in which the user is logged in, on a new chat with the model."""
         context = await self.browser.new_context(viewport={"width": 1500, "height": 860}, locale="en-US")
-        context.set_default_timeout(120_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
         await page.add_init_script(f"localStorage.token = {user.token!r}")
         await page.goto(f"{self.openwebui.address}/?models={model}")
@@ -104,6 +107,7 @@ async def say(page: Page, text: str) -> None:
     """Type a message and send it."""
     await page.click("#chat-input")
     await page.keyboard.type(text)
+    await expect(page.locator("#chat-input")).to_contain_text(text)
     await page.keyboard.press("Enter")
 
 
@@ -114,19 +118,28 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(BETWEEN_LOOKS_S)
 
 
-async def chip_of(page: Page) -> str:
-    """Wait for the citation in the answer and return what it reads."""
-    await page.wait_for_selector(CHIP)
-    return (await page.inner_text(CHIP)).strip()
+async def cites(page: Page, name: str) -> None:
+    """Wait for a citation in the answer that reads so."""
+    await expect(page.locator(CHIP).first).to_have_text(name)
 
 
-async def framed(page: Page | ElementHandle, selector: str) -> Frame:
-    """Wait for a frame and return what is in it."""
-    element = await page.wait_for_selector(selector)
-    assert element is not None
-    frame = await element.content_frame()
-    assert frame is not None
-    return frame
+async def opens_page(page: Page, number: str) -> FrameLocator:
+    """Wait for the page beside the chat, with the passage marked, and return what is in it."""
+    panel = page.frame_locator(PANEL)
+    await expect(panel.locator("rect.passage").first).to_be_attached()
+    await expect(panel.locator("#number")).to_have_value(number)
+    return panel
+
+
+async def opens_passage(page: Page) -> Locator:
+    """Open the first entry of the list of sources, wait for the passage with its marks, and return the dialog."""
+    await page.click('button[aria-label^="Toggle"][aria-label*="ource"]')
+    await page.locator('button[id^="source-"]').first.click()
+    dialog = page.locator("[role=dialog], .modal").first
+    passage = dialog.frame_locator("iframe").first
+    await expect(passage.locator("mark").first).to_be_attached()
+    await expect(passage.locator("body")).to_contain_text("within one hour of noticing")
+    return dialog
 
 
 async def screenshot(page: Page, name: str) -> None:

@@ -4,8 +4,19 @@ import json
 import re
 
 import pytest
+from playwright.async_api import expect
 
-from tests.real.openwebui.conftest import CHIP, PANEL, QUESTION, House, chip_of, framed, say, screenshot
+from tests.real.openwebui.conftest import (
+    CHIP,
+    QUESTION,
+    House,
+    cites,
+    opens_page,
+    opens_passage,
+    say,
+    screenshot,
+    until,
+)
 from tests.real.openwebui.running import ROOT
 from tests.real.openwebui.scripted_model import NAME
 
@@ -32,45 +43,40 @@ def test_the_page_that_leads_there_asks_and_promises_the_same() -> None:
 async def test_an_answer_opens_the_cited_page_beside_the_chat_and_is_there_after_a_reload(house: House) -> None:
     async with house.page(house.openwebui.admin, await house.model_id("handbook")) as page:
         await say(page, QUESTION)
-        assert await chip_of(page) == "handbook.pdf, p. 12"
-        assert "Report it to the security desk within one hour" in await page.inner_text(".chat-assistant")
-        assert await page.query_selector("text=/\\d+ passages? from \\d+ documents?/")
+        await cites(page, "handbook.pdf, p. 12")
+        answer = page.locator(".chat-assistant").first
+        await expect(answer).to_contain_text("Report it to the security desk within one hour")
+        await expect(page.locator("text=/\\d+ passages? from \\d+ documents?/").first).to_be_attached()
         await screenshot(page, "chip")
 
-        await page.click(CHIP)
-        panel = await framed(page, PANEL)
-        await panel.wait_for_selector("rect.passage", state="attached")
-        assert await panel.input_value("#number") == "12"
-        assert await panel.eval_on_selector("#picture", "e => e.decode().then(() => e.naturalWidth)") > 300
-        assert await panel.locator("rect.term, rect.sentence").count() > 0
+        await page.locator(CHIP).first.click()
+        panel = await opens_page(page, "12")
+        await expect(panel.locator("rect.term, rect.sentence").first).to_be_attached()
+
+        async def drawn() -> bool:
+            return bool(await panel.locator("#picture").evaluate("e => e.complete && e.naturalWidth > 300"))
+
+        await until(drawn)
         await screenshot(page, "page-beside-chat")
 
         await page.reload()
-        assert await chip_of(page) == "handbook.pdf, p. 12"
+        await cites(page, "handbook.pdf, p. 12")
 
 
 async def test_the_list_of_sources_has_only_what_is_cited_and_shows_the_passage_with_marks(house: House) -> None:
     async with house.page(house.openwebui.admin, await house.model_id("handbook")) as page:
         await say(page, QUESTION)
-        await chip_of(page)
-        await page.click('button[aria-label^="Toggle"][aria-label*="ource"]')
-        entries = page.locator('button[id^="source-"]')
-        await entries.first.wait_for()
-        assert await entries.count() == 1
-        await entries.first.click()
-        modal = await page.wait_for_selector("[role=dialog], .modal")
-        assert modal is not None
-        frame = await framed(modal, "iframe")
-        await frame.wait_for_selector("mark")
-        assert "within one hour of noticing" in await frame.inner_text("body")
-        assert re.search(r"\d+(\.\d+)?%", await modal.inner_text())
+        await cites(page, "handbook.pdf, p. 12")
+        dialog = await opens_passage(page)
+        await expect(page.locator('button[id^="source-"]')).to_have_count(1)
+        await expect(dialog).to_contain_text(re.compile(r"\d+(\.\d+)?%"))
         await screenshot(page, "passage")
 
 
 async def test_a_follow_up_is_searched_as_a_whole_question(house: House) -> None:
     async with house.page(house.openwebui.admin, await house.model_id("handbook")) as page:
         await say(page, QUESTION)
-        await chip_of(page)
+        await cites(page, "handbook.pdf, p. 12")
         await say(page, "And to whom?")
         await page.locator(CHIP).nth(1).wait_for()
         asked = [str(messages[-1]["content"]) for messages in house.model.asked]
@@ -127,8 +133,8 @@ async def test_any_model_gets_the_evidence_when_its_switch_is_on(house: House) -
         await page.click("text=Pincite evidence")
         await page.keyboard.press("Escape")
         await say(page, QUESTION)
-        assert await chip_of(page) == "handbook.pdf, p. 12"
-        assert await page.locator(CHIP).count() == 1
+        await cites(page, "handbook.pdf, p. 12")
+        await expect(page.locator(CHIP)).to_have_count(1)
         await screenshot(page, "switch")
 
 

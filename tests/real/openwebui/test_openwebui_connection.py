@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from playwright.async_api import expect
 
-from tests.real.openwebui.conftest import CHIP, PANEL, QUESTION, House, chip_of, framed, say, screenshot
+from tests.real.openwebui.conftest import CHIP, QUESTION, House, cites, opens_page, opens_passage, say, screenshot
 from tests.real.openwebui.running import ADMIN_KEY
 
 pytestmark = pytest.mark.anyio
@@ -27,26 +28,17 @@ async def connected(house: House) -> AsyncIterator[House]:
 async def test_a_connection_shows_the_cited_page_beside_the_chat_and_keeps_it(connected: House) -> None:
     async with connected.page(connected.openwebui.admin, "handbook") as page:
         await say(page, QUESTION)
-        assert await chip_of(page) == "handbook.pdf, p. 12"
-        assert "within one hour" in await page.inner_text(".chat-assistant")
+        await cites(page, "handbook.pdf, p. 12")
+        await expect(page.locator(".chat-assistant").first).to_contain_text("within one hour")
         await screenshot(page, "connection")
-        await page.click(f"{CHIP} >> nth=0")
-        panel = await framed(page, PANEL)
-        await panel.wait_for_selector("rect.passage", state="attached")
-        assert await panel.input_value("#number") == "12"
+        await page.locator(CHIP).first.click()
+        await opens_page(page, "12")
         await page.reload()
-        assert await chip_of(page) == "handbook.pdf, p. 12"
+        await cites(page, "handbook.pdf, p. 12")
 
 
 async def test_the_passages_of_a_connection_are_shown_with_their_marks(connected: House) -> None:
     async with connected.page(connected.openwebui.admin, "handbook") as page:
         await say(page, QUESTION)
-        await chip_of(page)
-        await page.click('button[aria-label^="Toggle"][aria-label*="ource"]')
-        entries = page.locator('button[id^="source-"]')
-        await entries.first.click()
-        modal = await page.wait_for_selector("[role=dialog], .modal")
-        assert modal is not None
-        frame = await framed(modal, "iframe")
-        await frame.wait_for_selector("mark")
-        assert "within one hour of noticing" in await frame.inner_text("body")
+        await cites(page, "handbook.pdf, p. 12")
+        await opens_passage(page)

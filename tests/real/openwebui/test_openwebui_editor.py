@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.real.openwebui.conftest import QUESTION, House, chip_of, say, screenshot
+from tests.real.openwebui.conftest import QUESTION, House, cites, say, screenshot
 from tests.real.openwebui.running import ADMIN_KEY, ROOT
 from tests.real.openwebui.scripted_model import NAME
 
@@ -29,12 +29,20 @@ async def test_a_pasted_pipe_answers_everyone_with_the_cited_page(house: House) 
             await page.click('button:has-text("Save & Create")')
             await page.click('[role=dialog] button:has-text("Confirm"), .modal button:has-text("Confirm")')
             await page.wait_for_url("**/admin/functions")
-        await admin.ask("POST", "/api/v1/functions/id/pincite/toggle")
-        valves = {"pincite_url": house.pincite, "pincite_key": ADMIN_KEY, "answering_model": NAME}
-        await admin.ask("POST", "/api/v1/functions/id/pincite/valves/update", valves)
+            async with page.expect_response("**/toggle"):
+                await page.locator("[role=switch]").first.click()
+            await page.locator('button[aria-label="Valves"]').first.click()
+            valves = {"Pincite Url": house.pincite, "Pincite Key": ADMIN_KEY, "Answering Model": NAME}
+            for valve, value in valves.items():
+                row = page.get_by_text(valve, exact=True).locator("xpath=../..")
+                await row.locator("button").first.click()
+                await row.locator("textarea, input").first.fill(value)
+            await screenshot(page, "valves")
+            await page.get_by_role("button", name="Save", exact=True).click()
+            await page.get_by_text("Valves updated successfully").wait_for()
         async with house.page(frank, await house.model_id("handbook")) as page:
             await say(page, QUESTION)
-            assert await chip_of(page) == "handbook.pdf, p. 12"
+            await cites(page, "handbook.pdf, p. 12")
         listed = {model["name"] for model in (await frank.ask("GET", "/api/models"))["data"]}
         assert "Pincite: board" not in listed
     finally:

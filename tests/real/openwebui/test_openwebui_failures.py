@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.real.openwebui.conftest import QUESTION, House, chip_of, say, screenshot
+from tests.real.openwebui.conftest import QUESTION, House, cites, say, screenshot
 
 pytestmark = pytest.mark.anyio
 
@@ -69,4 +69,4 @@ async def test_an_open_webui_that_is_restarted_in_mid_answer_says_so_and_answers
         await screenshot(page, "restarted")
         await page.wait_for_selector(".chat-assistant >> text=Open WebUI was restarted in mid-answer")
         await say(page, QUESTION)
-        assert await chip_of(page) == "handbook.pdf, p. 12"
+        await cites(page, "handbook.pdf, p. 12")

@@ -4,9 +4,10 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import FilePayload
+from playwright.async_api import FilePayload, Request
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from tests.real.openwebui.conftest import House, chip_of, say, screenshot, until
+from tests.real.openwebui.conftest import House, cites, say, screenshot, until
 
 pytestmark = pytest.mark.anyio
 
@@ -15,12 +16,18 @@ BERTH = "From which berth does the ferry to Tarn Island leave?"
 LIGHTS = b"# Lights\n\nThe lighthouse of Skerry Point shows two white flashes every nine seconds.\n"
 LIGHT = "Which light does the lighthouse of Skerry Point show?"
 
+UNTIL_IT_UPLOADS_MS = 30_000
+
 
 async def sources_of(user: Any, question: str) -> list[str]:
     """Return the citations of an answer from everything that someone may read."""
     asked = {"model": "pincite.everything", "messages": [{"role": "user", "content": question}], "stream": False}
     answer = await user.ask("POST", "/api/chat/completions", asked)
     return [source["source"]["name"] for source in answer["sources"]]
+
+
+def is_upload(request: Request) -> bool:
+    return request.method == "POST" and "/api/v1/files" in request.url
 
 
 async def upload(user: Any, name: str, content: bytes) -> str:
@@ -37,7 +44,7 @@ async def test_a_file_attached_to_a_chat_is_cited_to_its_owner_alone_until_it_is
         await page.set_input_files('input[type="file"]', attached)
         await page.wait_for_selector("text=berths.md")
         await say(page, BERTH)
-        assert await chip_of(page) == "berths.md, Berths"
+        await cites(page, "berths.md, Berths")
         await screenshot(page, "attached")
     assert await sources_of(admin, BERTH) == ["berths.md, Berths"]
     assert await sources_of(dora, BERTH) == []
@@ -66,8 +73,18 @@ async def test_a_file_dragged_into_knowledge_is_mirrored_for_its_readers_and_goe
             LIGHTS.decode(),
         )
         await page.wait_for_selector("#collection-container")
-        for event in ("dragover", "drop"):
-            await page.dispatch_event("#collection-container", event, {"dataTransfer": dragged})
+
+        async def dropped() -> bool:
+            """Drop it, and say whether the page took it: one that is still being built does not."""
+            try:
+                async with page.expect_request(is_upload, timeout=UNTIL_IT_UPLOADS_MS):
+                    for event in ("dragover", "drop"):
+                        await page.dispatch_event("#collection-container", event, {"dataTransfer": dragged})
+            except PlaywrightTimeout:
+                return False
+            return True
+
+        await until(dropped)
 
         async def arrived() -> bool:
             return bool((await admin.ask("GET", f"/api/v1/knowledge/{made['id']}/files"))["items"])
@@ -86,7 +103,14 @@ async def test_a_file_dragged_into_knowledge_is_mirrored_for_its_readers_and_goe
     model = await house.model_id("Harbour · Open WebUI")
     async with house.page(admin, model) as page:
         await say(page, LIGHT)
-        assert await chip_of(page) == "lights.md, Lights"
+        await cites(page, "lights.md, Lights")
+    async with house.page(admin, await house.model_id("handbook")) as page:  # one file, picked by its name
+        await page.click("#chat-input")
+        await page.keyboard.type("#lights")
+        await page.get_by_role("button", name=re.compile(r"lights\.md")).first.click()
+        await say(page, LIGHT)
+        await cites(page, "lights.md, Lights")
+        await screenshot(page, "picked")
     assert model not in {listed["id"] for listed in (await carol.ask("GET", "/api/models"))["data"]}
     assert await sources_of(carol, LIGHT) == []
 

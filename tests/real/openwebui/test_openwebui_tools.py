@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.real.openwebui.conftest import CHIP, PANEL, QUESTION, House, chip_of, framed, say, screenshot
+from tests.real.openwebui.conftest import CHIP, QUESTION, House, cites, opens_page, say, screenshot
 from tests.real.openwebui.running import User
 from tests.real.openwebui.tool_calling_model import NAME, NOTHING, ToolCallingModel
 from tests.serving import served
@@ -73,14 +73,12 @@ async def test_what_a_tool_found_is_a_citation_that_opens_the_page_and_is_there_
     carl = await house.openwebui.add_user("Carl")
     async with house.page(carl, AGENT) as page:
         await say(page, QUESTION)
-        assert await chip_of(page) == "handbook.pdf, p. 12"
+        await cites(page, "handbook.pdf, p. 12")
         await screenshot(page, "tools")
-        await page.click(CHIP)
-        panel = await framed(page, PANEL)
-        await panel.wait_for_selector("rect.passage", state="attached")
-        assert await panel.input_value("#number") == "12"
+        await page.locator(CHIP).first.click()
+        await opens_page(page, "12")
         await page.reload()
-        assert await chip_of(page) == "handbook.pdf, p. 12"
+        await cites(page, "handbook.pdf, p. 12")
     result = agency.model.results[-1]
     assert result["results"][0]["citation"] == "[1]"
     [chat] = await carl.ask("GET", "/api/v1/chats/?page=1")
