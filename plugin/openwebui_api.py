@@ -17,13 +17,13 @@ class OpenWebUIFailure(Exception):
 
 
 class OpenWebUIApi:
-    """One Open WebUI at `url`; used inside `async with`."""
+    """One Open WebUI at `url`; used inside `async with`. Without a token, `sign_in` is to be asked first."""
 
-    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, url: str, token: str = "", transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = url.rstrip("/")
         self._http = httpx.AsyncClient(
             base_url=self._url,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=TIMEOUT_S,
             trust_env=False,
             transport=transport,
@@ -34,6 +34,26 @@ class OpenWebUIApi:
 
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
+
+    async def sign_in(self, email: str, password: str) -> None:
+        """Go on as who has this account, in a session that is kept nowhere.
+
+        Raises:
+            OpenWebUIFailure: there is none, or none that a password opens.
+        """
+        try:
+            answer = await self._http.post("/api/v1/auths/signin", json={"email": email, "password": password})
+            told = answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+            raise self._absent() from None
+        if answer.status_code == 400:
+            raise OpenWebUIFailure("Open WebUI knows no account with this e-mail address and password.")
+        if not answer.is_success or not isinstance(told, dict) or not told.get("token"):
+            raise OpenWebUIFailure(
+                f"Open WebUI lets nobody in by password ({answer.status_code}); make an API key in the settings of an "
+                "administrator's account, and give it as OPENWEBUI_TOKEN."
+            )
+        self._http.headers["Authorization"] = f"Bearer {told['token']}"
 
     async def check(self) -> str:
         """Return the version of this Open WebUI.
@@ -51,16 +71,19 @@ class OpenWebUIApi:
             answer = await self._http.request(method, path, json=body)
             told = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
-            raise OpenWebUIFailure(f"There is no Open WebUI that answers at {self._url}; is it running?") from None
+            raise self._absent() from None
         if answer.is_success:
             return told
         if answer.status_code in {401, 403} and path == ADMINISTRATORS_ONLY:
             raise OpenWebUIFailure(
-                "Open WebUI does not take this token for an administrator's, and only one may install functions; "
+                "This is no administrator of that Open WebUI, and only one may install functions; sign in as one, or "
                 "make an API key in the account settings of an administrator."
             )
         detail = told.get("detail") if isinstance(told, dict) else None
         raise OpenWebUIFailure(f"Open WebUI refused {method} {path} ({answer.status_code}): {str(detail)[:300]}")
+
+    def _absent(self) -> OpenWebUIFailure:
+        return OpenWebUIFailure(f"There is no Open WebUI that answers at {self._url}; is it running?")
 
     async def audience(self) -> Audience:
         """Return its users and groups."""

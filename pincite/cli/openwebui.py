@@ -1,6 +1,7 @@
 """`pincite openwebui`: the functions, models and MCP server in an Open WebUI, installed, shown and taken back."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pincite.cli.terminal import visible
+from pincite.errors import BackendError, InvalidRequest
 
 if TYPE_CHECKING:
     from plugin.openwebui_api import OpenWebUIApi
@@ -22,8 +24,12 @@ TIMEOUT_S = 30.0
 
 Url = Annotated[str, typer.Option("--url", envvar="OPENWEBUI_URL", help="The address of Open WebUI.")]
 Token = Annotated[
-    str,
-    typer.Option("--token", envvar="OPENWEBUI_TOKEN", help="An administrator's API key or token of Open WebUI."),
+    str | None,
+    typer.Option(
+        "--token",
+        envvar="OPENWEBUI_TOKEN",
+        help="An administrator's API key or token of Open WebUI; without one, you are asked for e-mail and password.",
+    ),
 ]
 PinciteUrl = Annotated[
     str | None,
@@ -51,7 +57,7 @@ FilesKey = Annotated[
 @app.command("install")
 def install(
     url: Url,
-    token: Token,
+    token: Token = None,
     pincite_url: PinciteUrl = None,
     pincite_key: PinciteKey = None,
     files_key: FilesKey = None,
@@ -66,7 +72,7 @@ def install(
 
 async def _install(
     url: str,
-    token: str,
+    token: str | None,
     pincite_url: str | None,
     pincite_key: str | None,
     files_key: str | None,
@@ -93,12 +99,12 @@ async def _install(
 
 
 @app.command("status")
-def status(url: Url, token: Token) -> int:
+def status(url: Url, token: Token = None) -> int:
     """Show what is installed there, and which version."""
     return asyncio.run(_status(url, token))
 
 
-async def _status(url: str, token: str) -> int:
+async def _status(url: str, token: str | None) -> int:
     from plugin.installer import Installer
 
     async with _openwebui(url, token) as openwebui:
@@ -109,12 +115,12 @@ async def _status(url: str, token: str) -> int:
 
 
 @app.command("uninstall")
-def uninstall(url: Url, token: Token) -> int:
+def uninstall(url: Url, token: Token = None) -> int:
     """Take back what `install` made there, and the API keys it made here."""
     return asyncio.run(_uninstall(url, token))
 
 
-async def _uninstall(url: str, token: str) -> int:
+async def _uninstall(url: str, token: str | None) -> int:
     from plugin.installer import FILES, Installer
 
     async with _openwebui(url, token) as openwebui:
@@ -130,7 +136,7 @@ async def _uninstall(url: str, token: str) -> int:
 @app.command("sync")
 def sync(
     url: Url,
-    token: Token,
+    token: Token = None,
     collection: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,9 +151,8 @@ def sync(
     return asyncio.run(_sync(url, token, collection or [], force=force))
 
 
-async def _sync(url: str, token: str, collections: list[str], *, force: bool) -> int:
+async def _sync(url: str, token: str | None, collections: list[str], *, force: bool) -> int:
     from pincite.data_lock import running_server
-    from pincite.errors import BackendError
     from pincite.settings import load_settings
     from plugin.function.mirroring import Mirror
     from plugin.function.offering import offer
@@ -172,16 +177,36 @@ async def _sync(url: str, token: str, collections: list[str], *, force: bool) ->
 
 
 @asynccontextmanager
-async def _openwebui(url: str, token: str) -> AsyncIterator["OpenWebUIApi"]:
-    from pincite.errors import BackendError
+async def _openwebui(url: str, token: str | None) -> AsyncIterator["OpenWebUIApi"]:
     from plugin.function.storing import StoreFailure
     from plugin.openwebui_api import OpenWebUIApi, OpenWebUIFailure
 
     try:
-        async with OpenWebUIApi(url, token) as openwebui:
+        async with OpenWebUIApi(url, token or "") as openwebui:
+            if not token:
+                await openwebui.sign_in(*_account())
             yield openwebui
     except (OpenWebUIFailure, StoreFailure) as failure:
         raise BackendError(str(failure)) from None
+
+
+def _account() -> tuple[str, str]:
+    """Return the e-mail address and the password of an administrator: what a person types, or two lines of a program.
+
+    Raises:
+        InvalidRequest: nothing was typed.
+    """
+    if sys.stdin.isatty():
+        return typer.prompt("E-mail address of an administrator of Open WebUI", err=True), typer.prompt(
+            "Password", hide_input=True, err=True
+        )
+    email, password = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
+    if not email or not password:
+        raise InvalidRequest(
+            "Who asks? Give an administrator's API key of Open WebUI as OPENWEBUI_TOKEN, or e-mail address and "
+            "password as two lines of standard input."
+        )
+    return email, password
 
 
 def _usable_key(address: str, known: str, name: str, scopes: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
@@ -190,8 +215,6 @@ def _usable_key(address: str, known: str, name: str, scopes: Sequence[str]) -> t
     Raises:
         BackendError: no server answers there, or none that takes this data folder's keys.
     """
-    from pincite.errors import BackendError
-
     found = _listed(address, known) if known else None
     if found is None:
         from pincite.cli.keys import open_catalog
@@ -210,8 +233,6 @@ def _usable_key(address: str, known: str, name: str, scopes: Sequence[str]) -> t
 def _listed(address: str, key: str) -> list[dict[str, Any]] | None:
     """Return the knowledge bases that a key reads; None if it opens nothing."""
     import httpx
-
-    from pincite.errors import BackendError
 
     try:
         answer = httpx.get(

@@ -1,5 +1,7 @@
 """`pincite openwebui` where something is missing: one line that says what, before anything is changed."""
 
+import io
+
 import pytest
 
 from tests.cli.conftest import Pincite
@@ -25,3 +27,14 @@ def test_the_token_can_come_from_the_environment(pincite_command: Pincite, monke
     monkeypatch.setenv("OPENWEBUI_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("OPENWEBUI_TOKEN", "sk-any")
     assert pincite_command("openwebui", "status").code == 1
+
+
+def test_without_a_token_somebody_has_to_sign_in(pincite_command: Pincite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    ran = pincite_command("openwebui", "install", "--url", "http://127.0.0.1:9")
+    assert ran.code == 2
+    assert "OPENWEBUI_TOKEN, or e-mail address and password" in ran.err
+    monkeypatch.setattr("sys.stdin", io.StringIO("admin@example.com\nsecret\n"))
+    ran = pincite_command("openwebui", "install", "--url", "http://127.0.0.1:9")
+    assert ran.code == 1
+    assert ran.err.startswith("pincite: There is no Open WebUI that answers at http://127.0.0.1:9")

@@ -75,7 +75,7 @@ class House:
     async def install(self, *arguments: str) -> str:
         """Run the command of docs/open-webui.md."""
         page = (ROOT / "docs" / "open-webui.md").read_text("utf-8")
-        (line,) = re.findall(r"^```sh\n(.*openwebui install)\n```", page, re.MULTILINE)
+        (line,) = re.findall(r"^```sh\n(.*openwebui install) --url \S+\n```", page, re.MULTILINE)
         return await self.command(*line.split()[1:], *arguments)
 
     async def knowledge_bases(self) -> dict[str, dict[str, Any]]:
