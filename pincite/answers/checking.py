@@ -20,18 +20,25 @@ from pincite.passage import Passage
 # A sentence to the numbers of the passages that are about the same, across languages.
 Related = Callable[[str], Awaitable[frozenset[int]]]
 
-_NUMBERS = r"\d{1,3}(?:\s*[,，、;；-]\s*\d{1,3})*"
-_CITATION = re.compile(rf"[\[【［]\s*(?:passages?\s*)?({_NUMBERS})\s*[\]】］]", re.IGNORECASE)
+_AND = r"\s*(?:[,，、;；/|&]|\band\b|和|与|及)\s*"
+_TO = r"\s*(?:[-–—~～]|\bto\b|至|到)\s*"
+# The ways in which models cite: [1], [1, 7], [1–3], [^1], [Source: 2], 【3†source】, [来源1].
+_WORD = r"(?:passages?|sources?|doc(?:ument)?s?|ref(?:erence)?s?|citations?|来源|段落|文档|文献|引用|资料|第)"
+_BEGUN = rf"[\[【［〔]\s*(?:[\^#]|{_WORD}\s*[:：.]?\s*#?)?\s*"
+_NUMBERS = rf"-?\d{{1,3}}(?:(?:{_AND})+\d{{1,3}}|{_TO}\d{{1,3}})*"
+_CITATION = re.compile(rf"{_BEGUN}({_NUMBERS})\s*(?:†[^\]】]{{0,40}}|[.段条])?\s*[\]】］〕]", re.IGNORECASE)
+# What a model that broke off left of one.
+_CUT_OFF = re.compile(rf"{_BEGUN}(?:{_NUMBERS}\s*(?:{_AND}|{_TO}|†[^\]】]{{0,40}})?)?", re.IGNORECASE)
 _TARGET = re.compile(r"\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)")
 _BRACKETS = re.compile(r"!?\[[^\[\]\n]*\]")
 _TAG = re.compile(r"<[A-Za-z/!?][^<>]*>")
-_OPEN = frozenset("[<【［!")
-_CLOSES = {"[": "]", "<": ">", "【": "】", "［": "］"}
+_OPEN = frozenset("[<【［〔!")
+_CLOSES = {"[": "]", "<": ">", "【": "】", "［": "］", "〔": "〕"}
 # A bracket that is not closed within this many characters is one that stands for itself.
 _LONGEST_BRACKET = 500
 _LONGEST_WORD = 300
 _HAN = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
-_WORD = re.compile(r"[^\s\u3000-\u30ff\u3400-\u9fff\uff00-\uffef\[\]<>!【］［】]+")
+_RUN = re.compile(r"[^\s\u3000-\u30ff\u3400-\u9fff\uff00-\uffef\[\]<>!【］［】]+")
 _ENDS = frozenset("。！？!?")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:No|Nos|Art|Mr|Mrs|Ms|Dr|vs|e\.g|i\.e|cf|Inc|Ltd|Co|Corp|pp?|Sec|Fig)|^\W*\d+|\b[A-Z])\.$"
@@ -86,7 +93,7 @@ class CheckedText:
         raw = self._raw
         if raw[0] in _OPEN:
             return await self._take_bracket(last=last)
-        if word := _WORD.match(raw):
+        if word := _RUN.match(raw):
             if word.end() == len(raw) and not last and word.end() < _LONGEST_WORD:
                 return 0
             await self._write(harmless(word[0]))
@@ -109,6 +116,13 @@ class CheckedText:
                 return 0
             self._cite(citation[1])
             return citation.end() + (target.end() if target else 0)
+        return await self._take_other(closing, last=last)
+
+    async def _take_other(self, closing: str, *, last: bool) -> int:
+        """Deal with a bracket that cites nothing."""
+        raw = self._raw
+        if last and closing != ">" and _CUT_OFF.fullmatch(raw):
+            return len(raw)
         if brackets := _BRACKETS.match(raw):
             return await self._take_link(brackets[0], last=last)
         tag = _TAG.match(raw)
@@ -138,10 +152,10 @@ class CheckedText:
         cited = self._cited = self._cited if self._cited is not None else []
         if "\n" not in self._gap:
             self._gap = ""
-        for part in re.split(r"[,，、;；]", found):
-            first, _, end = part.strip().partition("-")
-            last = int(end) if end.strip().isdigit() else int(first)
-            for number in range(int(first), min(last, int(first) + len(self._evidence)) + 1):
+        for part in re.split(_AND, found, flags=re.IGNORECASE):
+            ends = [int(number) for number in re.findall(r"\d+", part)]
+            first, last = (ends[0], ends[-1]) if ends and not part.startswith("-") else (0, 0)
+            for number in range(first, min(last, first + len(self._evidence)) + 1):
                 if 1 <= number <= len(self._evidence) and number not in cited:
                     cited.append(number)
 

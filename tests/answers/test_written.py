@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import re
 
 import pytest
 
 from pincite.answers import Answer, answer
 from pincite.answers.checking import CheckedText
+from pincite.answers.facts import normalised
 from pincite.answers.language_model import LanguageModel
 from pincite.answers.prompting import NOT_FOUND
 from pincite.passage import Passage
@@ -80,6 +82,57 @@ async def test_citations_of_passages_that_do_not_exist_never_reach_the_reader() 
     )
     assert made.text == "After six years there are 29 days of annual leave [1]. Salaries are paid on the 25th [2]."
     assert [s.status for s in made.sentences] == ["repaired", "supported"]
+
+
+CITED = [
+    "[2]",
+    "[2, 7]",
+    "[1-3]",
+    "[1–3]",
+    "[1, 2 and 9]",
+    "[2][9]",
+    "[ 2 ]",
+    "[^2]",
+    "[#2]",
+    "[Source: 2]",
+    "[passages 2, 7]",
+]
+CITED += [
+    "【2】",
+    "【2†source】",
+    "［2］",
+    "〔2〕",
+    "[来源2]",
+    "[2、9]",
+    "【2】【9】",
+    "[２]",
+    "[9]",
+    "[0]",
+    "[2",
+    "[2, ",
+    "【2†sou",
+    "[Source: 2",
+]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("form", CITED)
+async def test_a_citation_is_read_however_it_is_written_and_wherever_it_is_cut(form: str, size: int) -> None:
+    checked = CheckedText(PASSAGES, "en")
+    text = f"{PAYDAY[:-1]} {form}"
+    shown = [await checked.feed(text[start : start + size]) for start in range(0, len(text), size)]
+    shown.append(await checked.finish())
+    assert "".join(shown) == f"{PAYDAY[:-1]} [2]"
+
+
+@pytest.mark.parametrize(
+    "text", ["Act [2015] 2 AC 1", "a[i] = 3", "costs [***] a day", "国发〔2024〕12号", "[sic] and [12"]
+)
+async def test_other_brackets_are_no_citations(text: str) -> None:
+    checked = CheckedText(PASSAGES, "en")
+    shown = await checked.feed(f"{text} and more\n") + await checked.finish()
+    assert not re.search(r"\[\d", shown.replace(" [1]", "").replace(" [2]", ""))
+    assert normalised(text) in normalised(shown)
 
 
 async def test_chinese_is_checked_and_marked_in_chinese() -> None:

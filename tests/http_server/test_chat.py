@@ -42,7 +42,7 @@ async def client(contracts: Served) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 def asked(question: str = NOTICE, **more: Any) -> dict[str, Any]:
-    return {"model": "library", "messages": [{"role": "user", "content": question}], **more}
+    return {"model": "library", "messages": [{"role": "user", "content": question}]} | more
 
 
 @pytest.mark.parametrize("path", ["/api/chat/completions", "/v1/chat/completions"])
@@ -104,6 +104,9 @@ async def test_the_page_of_a_cited_sentence_holds_its_quote(contracts: Served) -
             citation = answer["context"][quote["number"] - 1]
             assert citation["text"][quote["start"] : quote["end"]] == quote["text"]
             document = citation["document"]["id"]
+            assert citation["marks"]
+            if citation["document"]["path"] == "contract.pdf":
+                assert {box["page"] for box in citation["boxes"]} == set(citation["pages"])
             if citation.get("page"):
                 page = await contracts.http.get(f"/api/documents/{document}/pages/{citation['page']}")
                 assert quote["text"] in page.json()["text"]
@@ -114,6 +117,10 @@ async def test_several_knowledge_bases_are_asked_by_name_and_by_id(contracts: Se
     both = asked("API密钥有效期 ninety days of written notice", knowledge_base_id=[library, "kb_2025_contract_v1"])
     answer = (await contracts.http.post("/v1/chat/completions", json=both | {"k": 10})).json()
     assert {citation["knowledge_base_id"] for citation in answer["context"]} >= {library}
+    for named in (library, "library", [library]):
+        one = asked(NOTICE, model="any", knowledge_base_id=named)
+        context = (await contracts.http.post("/v1/chat/completions", json=one)).json()["context"]
+        assert {citation["knowledge_base_id"] for citation in context} == {library}
     one = asked(NOTICE, knowledge_base_id="kb_2025_contract_v1")
     context = (await contracts.http.post("/v1/chat/completions", json=one)).json()["context"]
     assert library not in {citation["knowledge_base_id"] for citation in context}
