@@ -7,6 +7,7 @@ python -m benchmarks cards
 python -m benchmarks dimensions [--data ../shared/data]
 python -m benchmarks mcp     [--agents 200] [--seconds 60]
 python -m benchmarks openwebui [--passages 10000]
+python -m benchmarks openwebui-ingestion [--documents 26]
 python -m benchmarks transcript
 python -m benchmarks ingestion [--documents 10000] [--killed 500] [--kills 30]
 python -m benchmarks hostile FOLDER_OR_ARCHIVE
@@ -55,6 +56,9 @@ def main() -> None:
     chat = commands.add_parser("openwebui", help="what Pincite adds to an answer in Open WebUI")
     chat.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     chat.add_argument("--passages", type=int, default=10_000)
+    same = commands.add_parser("openwebui-ingestion", help="the same PDFs into Open WebUI's own Knowledge and Pincite")
+    same.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    same.add_argument("--documents", type=int, default=1000)
     commands.add_parser("transcript", help="write docs/mcp-transcript.md: an agent at work on the samples")
     taken = commands.add_parser("ingestion", help="a large folder, and a server that is killed while it takes one in")
     taken.add_argument("--documents", type=int, default=10_000)
@@ -95,6 +99,11 @@ def main() -> None:
 
             table = asyncio.run(openwebui_turns.measure(arguments.data, arguments.passages, work))
             (TABLES / "openwebui.md").write_text(table, encoding="utf-8")
+        elif arguments.command == "openwebui-ingestion":
+            from benchmarks import openwebui_ingestion
+
+            table = asyncio.run(openwebui_ingestion.measure(arguments.data, arguments.documents, work))
+            (TABLES / "openwebui-ingestion.md").write_text(table, encoding="utf-8")
         elif arguments.command == "ingestion":
             from benchmarks.ingestion import measure as take_in
 

@@ -21,11 +21,11 @@ _DIMENSIONS = 64
 class QuickModel:
     """Makes of each text a random vector, the same each time; words find what vectors then do not."""
 
-    def __init__(self, pause_s: float = 0.0) -> None:
+    def __init__(self, pause_s: float = 0.0, dimensions: int = _DIMENSIONS) -> None:
         self._pause_s = pause_s
         self.model = EmbeddingModel(
             id="quick",
-            dimensions=_DIMENSIONS,
+            dimensions=dimensions,
             max_tokens=512,
             window_tokens=0,
             scheme="random",
@@ -42,20 +42,19 @@ class QuickModel:
         """Return one vector a window."""
         await asyncio.sleep(self._pause_s)
         self.passages_embedded += len(passages)
-        return [np.stack([_vector(passage.text) for _ in passage.windows or (None,)]) for passage in passages]
+        return [np.stack([self._vector(passage.text) for _ in passage.windows or (None,)]) for passage in passages]
 
     async def embed_queries(self, questions: Sequence[str], instruction: str | None = None) -> Vectors:
         """Return one vector a question."""
-        return np.stack([_vector(question) for question in questions])
+        return np.stack([self._vector(question) for question in questions])
 
     async def close(self) -> None:
         """There is nothing to close."""
 
-
-def _vector(text: str) -> Vectors:
-    seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-    vector = np.random.default_rng(seed).standard_normal(_DIMENSIONS).astype(np.float32)
-    return vector / np.linalg.norm(vector)
+    def _vector(self, text: str) -> Vectors:
+        seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+        vector = np.random.default_rng(seed).standard_normal(self.model.dimensions).astype(np.float32)
+        return vector / np.linalg.norm(vector)
 
 
 def _quick_model(settings: Settings) -> Embedder:

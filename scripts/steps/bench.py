@@ -9,6 +9,6 @@ if __name__ == "__main__":
     folder = development()
     if sys.argv[1:2] == ["backend"]:
         os.environ["PINCITE_TEST_VLLM"] = str(vllm())
-    if sys.argv[1:2] == ["openwebui"] and "PINCITE_TEST_OPENWEBUI" not in os.environ:
+    if sys.argv[1:2] in (["openwebui"], ["openwebui-ingestion"]) and "PINCITE_TEST_OPENWEBUI" not in os.environ:
         os.environ["PINCITE_TEST_OPENWEBUI"] = str(openwebui())
     sys.exit(run_program(folder, "python", "-m", "benchmarks", *sys.argv[1:]))

@@ -73,8 +73,8 @@ class OpenWebUI:
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
-        process = _process(self.command, self.variables, self.folder, f"{self.address}/health")
-        self.process = await self._serving.enter_async_context(process)
+        started = process(self.command, self.variables, self.folder, f"{self.address}/health")
+        self.process = await self._serving.enter_async_context(started)
 
     async def stop(self) -> None:
         """Stop it."""
@@ -143,7 +143,7 @@ async def pincite(folder: Path, port: int, chat: str = "") -> AsyncIterator[str]
     variables = pincite_variables(folder, port, chat)
     command = [sys.executable, "-m", "pincite.cli", "serve"]
     address = f"http://127.0.0.1:{port}"
-    async with _process(command, variables, folder, f"{address}/readyz"):
+    async with process(command, variables, folder, f"{address}/readyz"):
         yield address
 
 
@@ -161,7 +161,7 @@ def pincite_variables(folder: Path, port: int, chat: str = "") -> dict[str, str]
 
 
 @asynccontextmanager
-async def _process(
+async def process(
     command: list[str], variables: dict[str, str], folder: Path, ready: str
 ) -> AsyncIterator["subprocess.Popen[bytes]"]:
     """Run a program for the time of the block, from the moment that it answers at `ready`."""

@@ -1,0 +1,120 @@
+"""What taking in the same PDFs costs Open WebUI's own Knowledge and Pincite, with one embedding server for both."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import httpx
+import pymupdf
+
+from benchmarks import material
+from benchmarks.quick_model import QuickModel
+from benchmarks.report import machine
+from embedding_backend.openai_api import create_app
+from tests.real.openwebui.running import ADMIN_KEY, OpenWebUI, free_port, openwebui, pincite_variables, process
+from tests.serving import served
+
+KB = "the same files"
+DIMENSIONS = 1024  # as Qwen3-Embedding-0.6B has
+AT_LEAST = 3.0
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What one of the two took: CPU seconds of all its processes, and seconds."""
+
+    cpu_s: float
+    wall_s: float
+
+
+async def measure(data: Path, documents: int, work: Path) -> str:
+    """Return the table: the PDFs of the material, or the first `documents` of them, into either."""
+    paths = [*material.contracts(data)[0], *material.real_documents(data)[0]][:documents]
+    pages = sum(_pages(path) for path in paths)
+    environment = Path(os.environ["PINCITE_TEST_OPENWEBUI"])
+    async with AsyncExitStack() as running:
+        # In this process, so that what embedding costs is in neither's account.
+        embedding = await running.enter_async_context(served(create_app(QuickModel(dimensions=DIMENSIONS))))
+        for name in ("open-webui", "pincite"):
+            (work / name).mkdir()
+        chat = await running.enter_async_context(openwebui(environment, work / "open-webui", embedding))
+        its = await _into_open_webui(chat, paths)
+        address, folder = f"http://127.0.0.1:{(port := free_port())}", work / "pincite"
+        variables = pincite_variables(folder, port) | {"PINCITE_EMBEDDING_URL": embedding}
+        command = [sys.executable, "-m", "pincite.cli", "serve"]
+        server = await running.enter_async_context(process(command, variables, folder, f"{address}/readyz"))
+        ours = await _into_pincite(address, server.pid, paths)
+    return _table(len(paths), pages, its, ours)
+
+
+def _pages(path: Path) -> int:
+    with pymupdf.open(path) as document:
+        return len(document)
+
+
+async def _into_open_webui(chat: OpenWebUI, paths: Sequence[Path]) -> Took:
+    """Upload file by file into a collection, as its Knowledge page does."""
+    made = await chat.admin.ask("POST", "/api/v1/knowledge/create", {"name": KB, "description": KB})
+    before, began = _cpu_s(chat.process.pid), perf_counter()
+    for path in paths:
+        form = {"file": (path.name, path.read_bytes(), "application/pdf")}
+        sent = await chat.admin.http.post("/api/v1/files/?process_in_background=false", files=form, timeout=3600)
+        added = {"file_id": sent.raise_for_status().json()["id"]}
+        answer = await chat.admin.http.post(f"/api/v1/knowledge/{made['id']}/file/add", json=added, timeout=3600)
+        # A scan has no text, which it says with this status.
+        assert answer.status_code in {200, 400}, answer.text
+    return Took(_cpu_s(chat.process.pid) - before, perf_counter() - began)
+
+
+async def _into_pincite(address: str, pid: int, paths: Sequence[Path]) -> Took:
+    """Upload file by file into a knowledge base."""
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=3600, trust_env=False) as http:
+        (await http.post("/api/knowledge-bases", json={"name": KB})).raise_for_status()
+        before, began = _cpu_s(pid), perf_counter()
+        for path in paths:
+            form = {"files": (path.name, path.read_bytes(), "application/pdf")}
+            job = (await http.post(f"/api/knowledge-bases/{KB}/documents", files=form)).raise_for_status().json()
+            async with http.stream("GET", f"/api/jobs/{job['id']}/events") as events:
+                async for _ in events.aiter_lines():
+                    pass
+        return Took(_cpu_s(pid) - before, perf_counter() - began)
+
+
+def _cpu_s(session: int) -> float:
+    """Return the CPU time of a program that leads a session, and of all that it has started."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile, and is in its parent's account
+            fields = stat.read_text("utf-8").rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                ticks += sum(map(int, fields[11:15]))
+    return ticks / TICKS_A_SECOND
+
+
+def _table(documents: int, pages: int, its: Took, ours: Took) -> str:
+    ratio = its.cpu_s / ours.cpu_s
+    lines = [
+        "# Taking in the same PDFs: Open WebUI's own Knowledge and Pincite",
+        "",
+        f"Written by `scripts/bench openwebui-ingestion` on {machine()}. {documents} PDFs, {pages:,} pages,",
+        "uploaded one after the other. Both embed with the same server, whose cost is in neither account; each at its",
+        "defaults.",
+        "",
+        "| | CPU s | pages a CPU second | s |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {took.cpu_s:.1f} | {pages / took.cpu_s:.1f} | {took.wall_s:.0f} |"
+            for name, took in (("Open WebUI", its), ("Pincite", ours))
+        ),
+        "",
+        f"Pincite takes in **{ratio:.1f} times** as many pages a CPU second (meant: at least {AT_LEAST:.0f} times, "
+        f"{'met' if ratio >= AT_LEAST else '**not met**'}); it also keeps every word's place on the page.",
+        "",
+    ]
+    return "\n".join(lines)
