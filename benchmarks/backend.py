@@ -29,7 +29,7 @@ from tests.real.vllm.servers import MINILM, Served, free_port, serving
 
 _AT_ONCE = 32
 _QUESTIONS = 512
-_ROUNDS = 3
+_ROUNDS = 5
 _LONE = 200
 _BATCHES = (32, 64, 128)
 _BATCHES_AT_ONCE = 4

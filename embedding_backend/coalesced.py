@@ -66,4 +66,6 @@ class Coalesced:
 
 async def _all(coalescer: Coalescer, texts: Sequence[str]) -> list[Vectors]:
     pieces = [Piece(Text(text), None, len(text) // _CHARACTERS_A_TOKEN + 1, "") for text in texts]
+    if len(pieces) == 1:  # most often, and without a task of its own
+        return [await coalescer.read(pieces[0])]
     return await gathered(coalescer.read(piece) for piece in pieces)

@@ -227,7 +227,9 @@ async def _serve_embedded(host: str, port: int, api_key: str | None) -> int:
     refuse_taken_port(host, port)
     _status("there is no card here: loading the embedded model")
     app = create_app(Coalesced(EmbeddedModel()), api_key)
-    server = Server(uvicorn.Config(app, host, port, log_config=None, access_log=False, server_header=False))
+    server = Server(
+        uvicorn.Config(app, host, port, log_config=None, access_log=False, server_header=False, proxy_headers=False)
+    )
     stopped = _stop_signal()
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stopped.wait())
