@@ -92,6 +92,25 @@ def test_a_file_that_its_user_may_not_read_is_named_with_what_to_do(alone: Conta
     assert "own.md: the file cannot be read; let user 10001, as whom Pincite runs, read it (chmod -R a+rX)" in said
 
 
+def test_a_backup_makes_a_fresh_volume_answer_the_same(alone: Container, tmp_path: Path) -> None:
+    backup, fresh = tmp_path / "pincite.tar.zst", f"{alone.name}-restored"
+    run = ("docker", "run", "--rm", "--interactive", *CLOSED, "--volume", f"{fresh}:/data", ALONE)
+    asked = ("search", "samples", QUESTION, "-k", "3", "--json")
+    try:
+        with backup.open("wb") as file:
+            subprocess.run(["docker", "exec", alone.name, "pincite", "backup", "-"], stdout=file, check=True)
+        with backup.open("rb") as file:
+            subprocess.run([*run, "restore", "-"], stdin=file, stdout=subprocess.DEVNULL, check=True)
+        restored = json.loads(docker(*run[1:], *asked))["passages"]
+        answered = json.loads(alone.run("pincite", *asked))["passages"]
+        assert answered[0]["page"] == 12
+        for passage in [*restored, *answered]:
+            del passage["url"]  # which holds when it ends
+        assert restored == answered
+    finally:
+        removed("volume", fresh)
+
+
 def test_it_idles_in_little_memory_and_stops_cleanly(alone: Container, images: dict[str, float]) -> None:
     docker("restart", alone.name)
     wait_until_healthy(alone)
