@@ -697,11 +697,32 @@ async def _are_mirrored() -> bool:
     return mirroring is not None and bool(mirroring.is_active)
 
 
+# harmless: text made harmless: whatever a document or a model says, in the chat it is no link, no picture and no HTML.
+
+MARKUP = str.maketrans("[]<>`", "［］＜＞｀")
+# What chats link by themselves: schemes, "www.", addresses of mail, and hosts with a path.
+LINKED = re.compile(
+    r"""(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:(?://|(?=[A-Za-z]))|\bwww\.)[^\s\u3000-\u303f\uff00-\uffef]*
+    |[\w.+-]{1,100}@[\w-]{1,100}(?:\.[\w-]{1,100}){1,10}
+    |\b[\w-]{1,100}(?:\.[\w-]{1,100}){1,10}/[^\s\u3000-\u303f\uff00-\uffef]*""",
+    re.VERBOSE,
+)
+IN_ADDRESS = str.maketrans(":.@/", "：．＠／")
+
+
+def harmless(text: str) -> str:
+    """Return the text so that a chat finds nothing to link, to load or to run in it."""
+    return LINKED.sub(lambda found: found[0].translate(IN_ADDRESS), text).translate(MARKUP)
+
+
 # citing: passages as Open WebUI's citations, and the numbers in an answer as references to them.
 
 SEPARATOR = r"\s*[,，、;；]\s*"
 REFERENCE = re.compile(rf"[\[【]\s*(\d{{1,2}}(?:{SEPARATOR}\d{{1,2}})*)\s*[\]】]")
 UNFINISHED = re.compile(r"[\[【][\d\s,，、;；]{0,40}$")
+# A word may be the beginning of an address until its end is there.
+UNFINISHED_WORD = re.compile(r"[\[【][^\]】\n]{0,40}$|[^\s\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]{1,300}$")
+LINKING = str.maketrans("(:", "（：")
 # Open WebUI shows a passage in a frame of few lines: a best sentence that begins later than this is put on top as well.
 IN_VIEW = 200
 ADDRESS = re.compile(r"https?:/+", re.IGNORECASE)
@@ -762,13 +783,14 @@ def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
 
 
 class Citing:
-    """Rewrites the numbers of an answer from `count` passages as it streams.
+    """Rewrites the numbers of an answer from `count` passages as it streams, its words made harmless if `defuse`.
 
     `given` are the numbers that the passages cited so far had in the prompt, in the order of their first citation.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, defuse: bool = False) -> None:
         self._count = count
+        self._defuse = defuse
         self._numbers: dict[int, int] = {}
         self._held = ""
 
@@ -778,21 +800,33 @@ class Citing:
 
     def feed(self, text: str) -> str:
         """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
-        if not self._held and "[" not in text and "【" not in text:
+        if not self._defuse and not self._held and "[" not in text and "【" not in text:
             return text
         text = self._held + text
-        unfinished = UNFINISHED.search(text)
+        unfinished = (UNFINISHED_WORD if self._defuse else UNFINISHED).search(text)
         self._held = text[unfinished.start() :] if unfinished else ""
-        return REFERENCE.sub(self._renumber, text[: len(text) - len(self._held)])
+        return self._shown(text[: len(text) - len(self._held)])
 
     def rest(self) -> str:
         """Return what was held back when the answer has ended."""
         held, self._held = self._held, ""
-        return held
+        return self._shown(UNFINISHED.sub("", held)) if self._defuse else held
 
     def cite(self, given: int) -> str:
         """Return the reference to the passage with the 1-based number `given` of the prompt."""
         return f"[{self._numbers.setdefault(given, len(self._numbers) + 1)}]"
+
+    def _shown(self, text: str) -> str:
+        if not self._defuse:
+            return REFERENCE.sub(self._renumber, text)
+        parts, done = [], 0
+        for reference in REFERENCE.finditer(text):
+            parts += [harmless(text[done : reference.start()]), self._renumber(reference)]
+            done = reference.end()
+            if text[done : done + 1] in {"(", ":"}:  # "[1](…" and "[1]: …" would link the reference
+                parts.append(text[done].translate(LINKING))
+                done += 1
+        return "".join([*parts, harmless(text[done:])])
 
     def _renumber(self, reference: re.Match[str]) -> str:
         given = [int(number) for number in re.split(SEPARATOR, reference[1])]
@@ -802,8 +836,6 @@ class Citing:
 
 # quoting: an answer without a model: the sentences that answer best, word for word, each with its citation.
 
-# A document must not become a link, a picture, HTML or a citation in the chat; full-width forms look nearly the same.
-MARKUP = str.maketrans("[]<>`", "［］＜＞｀")
 MOST_QUOTES = 5
 LONGEST_QUOTE = 600
 
@@ -826,8 +858,7 @@ def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:
         sentence = best_sentence(passage)
         if sentence and sentence not in seen and len(lines) < MOST_QUOTES:
             seen.add(sentence)
-            harmless = sentence.translate(MARKUP).replace("://", "：//")
-            quoted = "\n".join(f"> {line}" for line in harmless.splitlines() if line.strip())
+            quoted = "\n".join(f"> {line}" for line in harmless(sentence).splitlines() if line.strip())
             lines.append(f"{quoted} {citing.cite(number)}\n\n")
     return lines
 
@@ -1080,7 +1111,8 @@ class Turn:
         return f"{question}\n{guess[:LONGEST_GUESS]}"
 
     async def _written(self, question: str, passages: list[dict[str, Any]]) -> AsyncIterator[str | dict[str, Any]]:
-        citing, listed = Citing(len(passages)), 0
+        # The model may have been told by a document to write a link or a picture.
+        citing, listed = Citing(len(passages), defuse=isinstance(self.writer, Writer)), 0
         if not isinstance(self.writer, Writer):
             yield self.asker.say("extractive") + "\n\n"
             async for piece in self._quoted(passages, citing):
@@ -1088,16 +1120,12 @@ class Turn:
             return
         began = False
         try:
-            async for words in self.writer.words(answering(self.messages, question, passages)):
-                shown = citing.feed(words)
+            async for shown in _shown(self.writer.words(answering(self.messages, question, passages)), citing):
                 for given in citing.given[listed:]:
                     listed += 1
                     yield source_of(passages[given - 1], self.asker.language)
-                if shown:
-                    began = True
-                    yield shown
-            if rest := citing.rest():
-                yield rest
+                began = True
+                yield shown
         except NotWritten as failure:
             reason = self.asker.say(failure.reason)
             if began:
@@ -1113,6 +1141,20 @@ class Turn:
             yield source_of(passages[given - 1], self.asker.language)
         for line in lines:
             yield line
+
+
+async def _shown(words: AsyncIterator[str], citing: Citing) -> AsyncIterator[str]:
+    """Yield what can be shown of the words as they come; what was held back when they stop or break off, at the end."""
+    try:
+        async for piece in words:
+            if shown := citing.feed(piece):
+                yield shown
+    except NotWritten:
+        if rest := citing.rest():
+            yield rest
+        raise
+    if rest := citing.rest():
+        yield rest
 
 
 # pipeline: the Pipeline: the same knowledge bases for installations that still run Open WebUI's separate Pipelines server.

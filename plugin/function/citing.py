@@ -9,11 +9,15 @@ import html
 import re
 from typing import Any
 
+from plugin.function.harmless import harmless
 from plugin.function.wording import say
 
 SEPARATOR = r"\s*[,，、;；]\s*"
 REFERENCE = re.compile(rf"[\[【]\s*(\d{{1,2}}(?:{SEPARATOR}\d{{1,2}})*)\s*[\]】]")
 UNFINISHED = re.compile(r"[\[【][\d\s,，、;；]{0,40}$")
+# A word may be the beginning of an address until its end is there.
+UNFINISHED_WORD = re.compile(r"[\[【][^\]】\n]{0,40}$|[^\s\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]{1,300}$")
+LINKING = str.maketrans("(:", "（：")
 # Open WebUI shows a passage in a frame of few lines: a best sentence that begins later than this is put on top as well.
 IN_VIEW = 200
 ADDRESS = re.compile(r"https?:/+", re.IGNORECASE)
@@ -74,13 +78,14 @@ def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
 
 
 class Citing:
-    """Rewrites the numbers of an answer from `count` passages as it streams.
+    """Rewrites the numbers of an answer from `count` passages as it streams, its words made harmless if `defuse`.
 
     `given` are the numbers that the passages cited so far had in the prompt, in the order of their first citation.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, defuse: bool = False) -> None:
         self._count = count
+        self._defuse = defuse
         self._numbers: dict[int, int] = {}
         self._held = ""
 
@@ -90,21 +95,33 @@ class Citing:
 
     def feed(self, text: str) -> str:
         """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
-        if not self._held and "[" not in text and "【" not in text:
+        if not self._defuse and not self._held and "[" not in text and "【" not in text:
             return text
         text = self._held + text
-        unfinished = UNFINISHED.search(text)
+        unfinished = (UNFINISHED_WORD if self._defuse else UNFINISHED).search(text)
         self._held = text[unfinished.start() :] if unfinished else ""
-        return REFERENCE.sub(self._renumber, text[: len(text) - len(self._held)])
+        return self._shown(text[: len(text) - len(self._held)])
 
     def rest(self) -> str:
         """Return what was held back when the answer has ended."""
         held, self._held = self._held, ""
-        return held
+        return self._shown(UNFINISHED.sub("", held)) if self._defuse else held
 
     def cite(self, given: int) -> str:
         """Return the reference to the passage with the 1-based number `given` of the prompt."""
         return f"[{self._numbers.setdefault(given, len(self._numbers) + 1)}]"
+
+    def _shown(self, text: str) -> str:
+        if not self._defuse:
+            return REFERENCE.sub(self._renumber, text)
+        parts, done = [], 0
+        for reference in REFERENCE.finditer(text):
+            parts += [harmless(text[done : reference.start()]), self._renumber(reference)]
+            done = reference.end()
+            if text[done : done + 1] in {"(", ":"}:  # "[1](…" and "[1]: …" would link the reference
+                parts.append(text[done].translate(LINKING))
+                done += 1
+        return "".join([*parts, harmless(text[done:])])
 
     def _renumber(self, reference: re.Match[str]) -> str:
         given = [int(number) for number in re.split(SEPARATOR, reference[1])]

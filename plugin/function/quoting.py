@@ -3,9 +3,8 @@
 from typing import Any
 
 from plugin.function.citing import Citing
+from plugin.function.harmless import harmless
 
-# A document must not become a link, a picture, HTML or a citation in the chat; full-width forms look nearly the same.
-MARKUP = str.maketrans("[]<>`", "［］＜＞｀")
 MOST_QUOTES = 5
 LONGEST_QUOTE = 600
 
@@ -28,7 +27,6 @@ def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:
         sentence = best_sentence(passage)
         if sentence and sentence not in seen and len(lines) < MOST_QUOTES:
             seen.add(sentence)
-            harmless = sentence.translate(MARKUP).replace("://", "：//")
-            quoted = "\n".join(f"> {line}" for line in harmless.splitlines() if line.strip())
+            quoted = "\n".join(f"> {line}" for line in harmless(sentence).splitlines() if line.strip())
             lines.append(f"{quoted} {citing.cite(number)}\n\n")
     return lines

@@ -149,7 +149,8 @@ class Turn:
         return f"{question}\n{guess[:LONGEST_GUESS]}"
 
     async def _written(self, question: str, passages: list[dict[str, Any]]) -> AsyncIterator[str | dict[str, Any]]:
-        citing, listed = Citing(len(passages)), 0
+        # The model may have been told by a document to write a link or a picture.
+        citing, listed = Citing(len(passages), defuse=isinstance(self.writer, Writer)), 0
         if not isinstance(self.writer, Writer):
             yield self.asker.say("extractive") + "\n\n"
             async for piece in self._quoted(passages, citing):
@@ -157,16 +158,12 @@ class Turn:
             return
         began = False
         try:
-            async for words in self.writer.words(answering(self.messages, question, passages)):
-                shown = citing.feed(words)
+            async for shown in _shown(self.writer.words(answering(self.messages, question, passages)), citing):
                 for given in citing.given[listed:]:
                     listed += 1
                     yield source_of(passages[given - 1], self.asker.language)
-                if shown:
-                    began = True
-                    yield shown
-            if rest := citing.rest():
-                yield rest
+                began = True
+                yield shown
         except NotWritten as failure:
             reason = self.asker.say(failure.reason)
             if began:
@@ -182,3 +179,17 @@ class Turn:
             yield source_of(passages[given - 1], self.asker.language)
         for line in lines:
             yield line
+
+
+async def _shown(words: AsyncIterator[str], citing: Citing) -> AsyncIterator[str]:
+    """Yield what can be shown of the words as they come; what was held back when they stop or break off, at the end."""
+    try:
+        async for piece in words:
+            if shown := citing.feed(piece):
+                yield shown
+    except NotWritten:
+        if rest := citing.rest():
+            yield rest
+        raise
+    if rest := citing.rest():
+        yield rest

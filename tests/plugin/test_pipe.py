@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.answers.injections import PAYLOAD
 from tests.http_server.sample_workspace import NOTICE, Served
 from tests.plugin.chat import ALICE, FOLDER, Models, ask, load
 
@@ -80,7 +81,7 @@ async def test_numbers_follow_the_order_of_the_text_and_only_cited_passages_are_
     pipe.valves.answering_model = "writer"
     models.answers["writer"] = lambda _: "Oil every 400 hours [2]. Ninety days [1, 2]. Invented [9]. In 【1】 too [2"
     shown = await ask(pipe, "oil change hours and notice of termination of the agreement")
-    assert shown.text == "Oil every 400 hours [1]. Ninety days [2][1]. Invented . In [2] too [2"
+    assert shown.text == "Oil every 400 hours [1]. Ninety days [2][1]. Invented . In [2] too "
     assert [text.rstrip()[-5:] for text in shown.text_before] == ["hours", " days"]
     prompt = models.asked[0]["messages"][-1]["content"]
     titles = {"Pump manual": "manual.md", "Supply <i>agreement</i>": "contract.pdf", "员工手册": "手册.md"}
@@ -148,6 +149,18 @@ def test_what_a_document_says_becomes_no_link_no_picture_and_no_citation() -> No
     assert re.findall(r"\[.*?\]", line) == ["[1]"]
     assert "<" not in line
     assert "://" not in line
+
+
+@pytest.mark.parametrize("payload", PAYLOAD.values())
+async def test_a_model_that_obeys_a_document_shows_no_link_and_no_picture(
+    pipe: Any, models: Models, payload: str
+) -> None:
+    pipe.valves.answering_model = "writer"
+    models.answers["writer"] = lambda _: f"Ninety days [1]. {payload} and [1](https://evil.example) {payload}"
+    shown = await ask(pipe, QUESTION)
+    assert shown.text.startswith("Ninety days [1].")
+    assert "evil.example" not in shown.text
+    assert not re.search(r"\]\(|!\[|\]:|<[A-Za-z/!]|://|javascript:", shown.text)
 
 
 async def test_a_model_that_may_not_be_used_is_named_and_the_sentences_are_quoted(pipe: Any) -> None:
