@@ -20,10 +20,10 @@ from pincite.search.reranking import MOST_RERANKED, Reranking
 LONGEST_QUESTION = 8_000
 MOST_PASSAGES = 100
 # For each candidate wanted, windows looked at by meaning, in all documents and in those that the question names, and
-# passages by words. A passage has several windows. Twice as many found nothing better in the judged sets and cost more.
-_NEAREST_WINDOWS = 4
-_NEAREST_WITHIN = 2
-_WITH_WORDS = 2
+# passages by words. A passage has several windows. Up to three times as many found nothing better in the judged sets.
+_NEAREST_WINDOWS = 3
+_NEAREST_WITHIN = 1
+_WITH_WORDS = 1
 _FEWEST_CANDIDATES = 20
 # Documents whose names are compared with the question, and from which share of its weight one is looked into.
 _CALLED = 8
