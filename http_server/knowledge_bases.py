@@ -15,6 +15,7 @@ from pincite.errors import (
     NameTaken,
     NotAuthenticated,
     NotPermitted,
+    Overloaded,
     UnknownKnowledgeBase,
 )
 
@@ -77,6 +78,18 @@ async def read_account(kb: str, caller: Caller, workspace: ServedWorkspace) -> A
     """Count what went into a knowledge base and what came out: pages, characters, tokens, passages."""
     _, sums = await workspace.accounts(caller, kb)
     return Account.model_validate(sums)
+
+
+@router.post(
+    "/{kb}/repair",
+    status_code=202,
+    responses=documented(NotAuthenticated, NotPermitted, Overloaded, UnknownKnowledgeBase),
+)
+async def repair_knowledge_base(kb: str, caller: Caller, workspace: ServedWorkspace, response: Response) -> Job:
+    """Look for damage in catalog, index and stored files, and mend it, as a job; searches go on."""
+    job = await workspace.repair(caller, kb)
+    response.headers["Location"] = f"/api/jobs/{job.id}"
+    return Job.of(job)
 
 
 @router.delete("/{kb}", status_code=204, responses=documented(NotAuthenticated, NotPermitted, UnknownKnowledgeBase))

@@ -43,6 +43,7 @@ STATUS: Mapping[type[PinciteError], HTTPStatus] = {
     errors.InvalidBackup: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.IndexMismatch: HTTPStatus.CONFLICT,
     errors.CatalogMismatch: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.IndexDamaged: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.CatalogDamaged: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DataFolderBusy: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from pincite.records import SERVED, DocumentRecord
 
+MEND = "`pincite doctor --repair` mends it"
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentAccount:
@@ -70,14 +72,15 @@ def account_of(record: DocumentRecord, indexed: Mapping[str, int] | None) -> Doc
     differences = []
     if with_text < 0:
         differences.append(f"more pages without text or failed than the {record.pages} there are")
+    again = "add the document again"
     pairs = (
-        ("characters", record.characters, record.characters_in_passages, "are in passages"),
-        ("tokens", record.tokens, record.tokens_embedded, "were embedded"),
-        ("passages", record.passages, there, "are in the index"),
+        ("characters", record.characters, record.characters_in_passages, "are in passages", again),
+        ("tokens", record.tokens, record.tokens_embedded, "were embedded", again),
+        ("passages", record.passages, there, "are in the index", MEND),
     )
-    for what, wanted, found, where in pairs:
+    for what, wanted, found, where, advice in pairs:
         if wanted is not None and found is not None and wanted != found:
-            differences.append(f"{found:,} of {wanted:,} {what} {where}; add the document again")
+            differences.append(f"{found:,} of {wanted:,} {what} {where}; {advice}")
     return DocumentAccount(
         document_id=record.id,
         path=record.path,

@@ -19,6 +19,7 @@ from pincite.connection import Connection
 from pincite.data_lock import DataLock
 from pincite.document_indexing import DocumentIndexer
 from pincite.embedders import ConnectEmbedder, Embedders
+from pincite.errors import CatalogDamaged
 from pincite.generations import Generations
 from pincite.ingestion import Ingestion
 from pincite.jobs import JobRunner
@@ -27,9 +28,10 @@ from pincite.openwebui import OpenWebUI
 from pincite.page_images import PageImages
 from pincite.parsing.worker import ParseLimits, ParserPool
 from pincite.reindexing import Reindexing
+from pincite.repairing import Repairing
 from pincite.restoring import finish_restore
 from pincite.search import Reranking
-from pincite.settings import Settings
+from pincite.settings import CATALOG_FILE, Settings
 from pincite.snapshot import clear_snapshots
 from pincite.source_listing import SourceLister
 from pincite.store import Store
@@ -55,6 +57,7 @@ class Parts:
     indexer: DocumentIndexer
     ingestion: Ingestion
     reindexing: Reindexing
+    repairing: Repairing
     images: PageImages
     keyring: Keyring
     openwebui: OpenWebUI | None
@@ -76,12 +79,14 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
         DataFolderBusy: another process writes the folder, and this one would too.
         CatalogMismatch: the catalog was made by another version.
         InvalidSettings: the catalog cannot be reached.
+        CatalogDamaged: it is missing, or no database any more.
     """
     lock = None if read_only else DataLock(settings.data)
     if lock is not None:
         stack.callback(lock.close)
         await asyncio.to_thread(finish_restore, settings.data)
         await asyncio.to_thread(clear_snapshots, settings.data)
+    await asyncio.to_thread(_check_catalog_is_there, settings)
     catalog = await asyncio.to_thread(Catalog, _catalog_url(settings, read_only=read_only))
     stack.push_async_callback(asyncio.to_thread, catalog.close)
     store = Store(settings.data)
@@ -115,6 +120,7 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
     if openwebui is not None:
         stack.push_async_callback(openwebui.close)
     indexer = DocumentIndexer(catalog, store, pool)
+    reindexing = Reindexing(catalog, embedders, generations, indexer)
     lister = SourceLister(catalog, store, settings.max_file_bytes)
     return Parts(
         lock=lock,
@@ -128,11 +134,26 @@ async def open_parts(settings: Settings, backends: Backends, *, read_only: bool,
         jobs=jobs,
         indexer=indexer,
         ingestion=Ingestion(catalog, store, indexer, lister, settings.parser_workers),
-        reindexing=Reindexing(catalog, embedders, generations, indexer),
+        reindexing=reindexing,
+        repairing=Repairing(catalog, store, embedders, generations, reindexing, settings.index_location),
         images=images,
         keyring=Keyring(settings, catalog, signer, lock.token if lock else None, openwebui),
         openwebui=openwebui,
     )
+
+
+def _check_catalog_is_there(settings: Settings) -> None:
+    """Refuse a folder whose catalog is gone: by a new one, every document in it would belong to nothing and be removed.
+
+    Raises:
+        CatalogDamaged: there are documents without a catalog.
+    """
+    originals = (settings.data / "originals").glob("*/*")
+    if settings.catalog_url is None and not (settings.data / CATALOG_FILE).exists() and next(originals, None):
+        raise CatalogDamaged(
+            "The catalog is missing from a data folder that holds documents: restore a backup with `pincite restore "
+            "--replace`, or name an empty folder in PINCITE_DATA and add them again."
+        )
 
 
 def _catalog_url(settings: Settings, *, read_only: bool) -> str:

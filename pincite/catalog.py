@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, delete, event, func, inspect, or_, select, update
+from sqlalchemy import Engine, create_engine, delete, event, func, inspect, or_, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.orm import sessionmaker
@@ -303,6 +303,16 @@ class Catalog(JobCatalog, SourceCatalog):
             return (row.key_id, _person(row)) if row else None
 
     # The database
+
+    def is_sound(self) -> bool:
+        """Say whether the database's own check finds nothing wrong; only SQLite's file can go bad under a program."""
+        if self._engine.dialect.name != "sqlite":
+            return True
+        try:
+            with self._sessions() as session:
+                return session.execute(text("PRAGMA quick_check(1)")).scalar() == "ok"
+        except DatabaseError:
+            return False
 
     def ping(self) -> None:
         """Ask the database for a sign of life; raises what the database raises."""

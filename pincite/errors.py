@@ -26,6 +26,7 @@ PinciteError                      what failed, where, and what to do next
 │   ├── DocumentTooLarge          bytes, pages, or what they unpack to
 │   └── ParseLimitExceeded        time, memory or output of the parse worker
 ├── IndexMismatch                 the index was built with a model, dimensions or prefix scheme that are not configured
+├── IndexDamaged                  files of the index are missing or damaged
 ├── CatalogMismatch               the catalog was made by another version of this program
 ├── CatalogDamaged                the catalog's file is not a database any more
 ├── InvalidBackup                 not a backup, not whole, or made by a newer version
@@ -151,6 +152,10 @@ class ParseLimitExceeded(DocumentError):
 
 class IndexMismatch(PinciteError):
     code = "index_mismatch"
+
+
+class IndexDamaged(PinciteError):
+    code = "index_damaged"
 
 
 class CatalogMismatch(PinciteError):

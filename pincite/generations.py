@@ -1,9 +1,10 @@
 """The open index tables: one serves each knowledge base, and an old one goes when its last search has ended."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from pincite.catalog import GENERATED_ID
 from pincite.embedders import Embedders
 from pincite.errors import UnknownKnowledgeBase
 from pincite.index import Index
@@ -50,6 +51,13 @@ class Generations:
         """Delete what an interrupted build left beside the table that serves a knowledge base."""
         for table in await Index.names(self._uri):
             if table != kb.table and _base(table) == _base(kb.table):
+                await self._delete(table)
+
+    async def discard_unknown(self, kbs: Sequence[KnowledgeBase]) -> None:
+        """Delete the tables of knowledge bases that are not there any more: a crash stopped their removal."""
+        known = {_base(kb.table) for kb in kbs}
+        for table in await Index.names(self._uri):
+            if _base(table) not in known and GENERATED_ID.fullmatch(_base(table)):
                 await self._delete(table)
 
     async def maintain(self) -> None:

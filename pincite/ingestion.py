@@ -275,7 +275,7 @@ def _shape(error: PinciteError) -> dict[str, str]:
     return {"code": error.code, "message": error.message}
 
 
-def failure(path: str, document_id: str | None, error: dict[str, str]) -> dict[str, Any]:
+def failure(path: str, document_id: str | None, error: dict[str, str] | None) -> dict[str, Any]:
     """Return the result of what could not be indexed."""
     return {
         "path": path,

@@ -28,6 +28,7 @@ from pincite.keyring import Keyring
 from pincite.openwebui import OpenWebUI
 from pincite.passage import Passage, SearchFilter, SearchResult
 from pincite.records import SERVED, DocumentRecord, Job, KnowledgeBase, Source
+from pincite.repairing import Damage, Leftovers
 from pincite.settings import KnowledgeBaseSettings, Settings
 
 HELPS = ("follow_up", "sub_questions", "hyde")
@@ -245,6 +246,21 @@ class Reading:
         indexed = {document_id: count for document_id, count in indexed.items() if document_id not in changing}
         accounts = [account_of(record, indexed) for record in everything if record.id not in changing]
         return accounts, totals(accounts, indexed)
+
+    async def damage(self, who: Principal, kb: str) -> Damage:
+        """Return what of a knowledge base does not fit together: catalog, index, stored files.
+
+        Raises:
+            UnknownKnowledgeBase: there is none, or it may not be read.
+        """
+        return await self._opened.repairing.examine(await self.knowledge_base(who, kb))
+
+    async def leftovers(self, who: Principal) -> Leftovers | None:
+        """Return what in the data folder belongs to nothing; None where the catalog itself is damaged."""
+        who.require_owner()
+        if not await asyncio.to_thread(self._opened.catalog.is_sound):
+            return None
+        return await self._opened.repairing.leftovers()
 
     async def is_outdated(self, who: Principal, kb: str) -> bool:
         """Say whether the index was built otherwise than the settings ask for, so that it has to be built anew.

@@ -1,4 +1,4 @@
-"""A knowledge base indexed anew from its stored documents: in place after a crash, beside the old after a change."""
+"""A knowledge base indexed anew from its stored documents beside what serves, and single documents in place."""
 
 import asyncio
 from dataclasses import replace
@@ -9,11 +9,8 @@ from pincite.embedders import Embedders
 from pincite.errors import DocumentError, IndexMismatch, NotFound
 from pincite.generations import Generations, next_generation
 from pincite.incoming import Content
-from pincite.index import Index
 from pincite.jobs import Running
 from pincite.records import SERVED, DocumentRecord, KnowledgeBase
-
-INTERRUPTED = {"code": "interrupted", "message": "The server stopped while indexing this document; add it again."}
 
 LOST = {"code": "unknown_document", "message": "The original file is missing from the data folder; add it again."}
 
@@ -48,6 +45,8 @@ class Reindexing:
         running.report.enter_stage("indexing")
         async with self._generations.use(replace(kb, table=table)) as index:
             target = Target(index, embedder, kb.settings, running.report, generation=table)
+            there = await index.passages_by_document()
+            built = {r.id: r for r in built.values() if r.status not in SERVED or there.get(r.id, 0) == r.passages}
             while True:
                 served, missing = await self._missing(kb, built)
                 if not missing:
@@ -61,7 +60,7 @@ class Reindexing:
                 running.report.expect(running.report.job.done + len(missing))
                 for record in missing:
                     async with running.turn():
-                        new = await self._reindex(record, target)
+                        new = await self.reindex(record, target)
                         if new is not None:
                             built[record.id] = new
                         await index.tidy()
@@ -73,24 +72,6 @@ class Reindexing:
         """Remove what was built beside the table that serves a knowledge base."""
         await self._generations.discard_others(kb)
         await asyncio.to_thread(self._catalog.forget_built, next_generation(kb.table))
-
-    async def repair(self, kb: KnowledgeBase, index: Index, running: Running) -> None:
-        """Bring back what a crash left half-indexed: older versions as they were, and no trace of new ones."""
-        records = [r for r in await asyncio.to_thread(self._catalog.documents, kb.id) if is_unfinished(r)]
-        running.report.expect(len(records))
-        target = Target(index, await self._embedders.of(index.model), kb.settings, running.report)
-        for each in records:
-            async with running.turn():
-                # Read again: a job that was taken up before this one may have finished it.
-                record = await asyncio.to_thread(self._catalog.document, each.id)
-                if record is None or not is_unfinished(record):
-                    continue
-                if record.status == "indexing":
-                    await index.remove_document(record.id)
-                    failed = replace(record, status="failed", error=INTERRUPTED)
-                    await asyncio.to_thread(self._catalog.put_document, failed)
-                else:
-                    await self._reindex(record, target)
 
     async def _missing(
         self, kb: KnowledgeBase, built: dict[str, DocumentRecord]
@@ -122,7 +103,7 @@ class Reindexing:
         except IndexMismatch:
             return True
 
-    async def _reindex(self, record: DocumentRecord, target: Target) -> DocumentRecord | None:
+    async def reindex(self, record: DocumentRecord, target: Target) -> DocumentRecord | None:
         """Index a stored document anew and return its record; None if it was removed meanwhile."""
         key = DocumentKey(record.knowledge_base_id, record.location, record.path)
         try:
@@ -139,8 +120,3 @@ class Reindexing:
         await target.index.remove_document(new.id)
         await target.report.finish(new, target.generation)
         return new
-
-
-def is_unfinished(record: DocumentRecord) -> bool:
-    """Say whether a crash may have left the index rows of a document behind or ahead of its record."""
-    return record.status == "indexing" or (record.status in SERVED and not record.recipe)

@@ -28,6 +28,7 @@ FOLDERS = ("index", "originals", "parsed", "incoming", "repositories")
 FILES = (CATALOG_FILE, VIEW_KEY_FILE)
 UNPACKING = "restoring"
 COMPLETE = "restored"
+UNFINISHED = (UNPACKING, COMPLETE)
 _MOST_DESCRIPTION_BYTES = 16 * 1024 * 1024
 NOT_WHOLE = "The backup is damaged or not complete; nothing was changed. Take another one."
 

@@ -17,7 +17,7 @@ from pincite.incoming import SourceOptions, SourceRequest
 from pincite.ingestion import UploadedFile
 from pincite.jobs import Handler, Running
 from pincite.records import Job, KnowledgeBase, Source
-from pincite.reindexing import is_unfinished
+from pincite.repairing import is_unfinished
 from pincite.settings import KnowledgeBaseSettings, Settings
 from pincite.source_listing import shown_path
 from pincite.watching import Watcher
@@ -54,6 +54,8 @@ class Service:
         left = await asyncio.to_thread(parts.catalog.unfinished_jobs)
         unfinished = {(job.knowledge_base_id, job.kind) for job in left}
         kbs = await asyncio.to_thread(parts.catalog.knowledge_bases)
+        if self._settings.index_uri is None:  # what lies elsewhere may be shared
+            await parts.generations.discard_unknown(kbs)
         for kb in kbs:
             if (kb.id, "reindex") not in unfinished:
                 await parts.reindexing.discard(kb)
@@ -258,8 +260,8 @@ class Service:
 
     async def _repair(self, job: Job, running: Running) -> None:
         if (kb := await self._knowledge_base(job.knowledge_base_id)) is not None:
-            async with self._parts.generations.use(kb) as index:
-                await self._parts.reindexing.repair(kb, index, running)
+            thorough = bool((job.request or {}).get("thorough"))
+            await self._parts.repairing.repair(kb, running, thorough=thorough)
 
     async def _rebuild(self, job: Job, running: Running) -> None:
         kb = await self._knowledge_base(job.knowledge_base_id)

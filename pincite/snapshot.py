@@ -104,13 +104,19 @@ def check_is_whole(settings: Settings) -> None:
 
 def clear_snapshots(data: Path) -> None:
     """Remove the snapshots whose processes have ended without doing so."""
+    for folder in abandoned_snapshots(data):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def abandoned_snapshots(data: Path) -> Iterator[Path]:
+    """Yield the snapshots whose processes have ended, each locked while it is looked at."""
     for folder in data.glob(f"{PREFIX}*"):
         try:
             lock = DataLock(folder)
         except DataFolderBusy:
             continue
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.close()
+        with closing(lock):
+            yield folder
 
 
 def _take(data: Path, snapshot: Snapshot) -> None:

@@ -52,6 +52,13 @@ class Store:
             raise UnknownDocument("The original file is missing from the data folder; add the document again.")
         return path
 
+    def has_original(self, sha256: str, size: int) -> bool:
+        """Say whether an original of this size in bytes is there."""
+        try:
+            return self._original_path(sha256).stat().st_size == size
+        except FileNotFoundError:
+            return False
+
     def keep_original(self, sha256: str, received: Path) -> Path:
         """Keep a received file as an original too; it stays where it was received until its owner removes it there."""
         path = self._original_path(sha256)
@@ -103,13 +110,15 @@ class Store:
 
     def sweep(self, originals: set[str], parsed: set[str]) -> int:
         """Remove every file that is not named here, such as what a crash left; return how many there were."""
-        removed = 0
+        unnamed = list(self.unnamed(originals, parsed))
+        for path in unnamed:
+            path.unlink(missing_ok=True)
+        return len(unnamed)
+
+    def unnamed(self, originals: set[str], parsed: set[str]) -> Iterator[Path]:
+        """Yield every original and parse that is not named here."""
         for folder, kept in ((self._originals, originals), (self._parsed, parsed)):
-            for path in folder.glob("*/*"):
-                if path.name not in kept:
-                    path.unlink(missing_ok=True)
-                    removed += 1
-        return removed
+            yield from (path for path in folder.glob("*/*") if path.name not in kept)
 
     def _original_path(self, sha256: str) -> Path:
         return self._originals / sha256[:2] / sha256

@@ -260,6 +260,17 @@ class Workspace(Reading):
         request = found.request | {"retry_of": found.id}
         return await self._writer.jobs.submit(found.knowledge_base_id, "add", request, priority=found.priority)
 
+    async def repair(self, who: Principal, kb: str) -> Job:
+        """Look for damage in a knowledge base and mend it, as a job that goes before others.
+
+        Raises:
+            NotPermitted: the key lacks the admin scope.
+            Overloaded: too many jobs wait.
+        """
+        found = await self.knowledge_base(who, kb)
+        who.require_admin()
+        return await self._writer.jobs.submit(found.id, "repair", {"thorough": True}, priority=0)
+
     # Sources
 
     async def remove_source(self, who: Principal, kb: str, source_id: str) -> None:

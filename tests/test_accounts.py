@@ -114,7 +114,7 @@ async def test_the_account_of_a_knowledge_base_adds_up_and_says_what_is_missing(
     _, sums = await workspace.accounts(OWNER, "manuals")
     assert not sums.adds_up
     assert [differing.path for differing in sums.differing] == ["leave.md"]
-    assert sums.differing[0].differences == ("0 of 1 passages are in the index; add the document again",)
+    assert sums.differing[0].differences == ("0 of 1 passages are in the index; `pincite doctor --repair` mends it",)
     record = await workspace.document(OWNER, lost.document_id)
     assert account_of(replace(record, characters_in_passages=3), None).differences[0].startswith("3 of ")
 

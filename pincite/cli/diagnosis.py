@@ -4,9 +4,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pincite.access import Principal
-from pincite.accounts import DocumentAccount, Totals, account_of
+from pincite.accounts import MEND, DocumentAccount, Totals, account_of
+from pincite.catalog import DAMAGED
 from pincite.errors import PinciteError
 from pincite.records import DocumentRecord, KnowledgeBase
+from pincite.repairing import Damage
 from pincite.settings import Settings
 
 if TYPE_CHECKING:
@@ -134,7 +136,36 @@ class ParserFinding:
         return lines
 
 
-AnyFinding = Finding | BackendFinding | ParserFinding
+@dataclass(frozen=True, slots=True)
+class FolderFinding:
+    """Of the data folder: whether its catalog is sound, and what in it belongs to nothing."""
+
+    catalog: bool
+    files: int
+    size: int
+    tables: tuple[str, ...]
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether something is lost: what is left over is in nobody's way."""
+        return not self.catalog
+
+    def shape(self) -> dict[str, Any]:
+        """Return the finding as JSON-like values."""
+        return {"data_folder": asdict(self)}
+
+    def lines(self) -> list[str]:
+        """Return the finding for a person."""
+        if not self.catalog:
+            return [f"the data folder: ! {DAMAGED}"]
+        megabytes = f"{self.size / 1_000_000:,.1f} MB"
+        return [
+            f"the data folder: {self.files} files ({megabytes}) and {len(self.tables)} tables of the index belong to "
+            "nothing; the next start of the server removes them, and so does --repair where none runs"
+        ]
+
+
+AnyFinding = Finding | BackendFinding | FolderFinding | ParserFinding
 
 
 async def diagnose(settings: Settings, kb: str | None) -> list[AnyFinding]:
@@ -156,7 +187,17 @@ async def diagnose(settings: Settings, kb: str | None) -> list[AnyFinding]:
         if hosted or settings.embedding_url or settings.reranker_url:
             backends += [_backend(known) for known in await workspace.check_backends()]
         examined = [await _examine(workspace, who, found) for found in chosen]
-        return [*backends, *examined, *([await _parsers()] if kb is None else [])]
+        rest = [*await _folder(workspace, who), await _parsers()] if kb is None else []
+        return [*backends, *examined, *rest]
+
+
+async def _folder(workspace: "Workspace", who: Principal) -> list[AnyFinding]:
+    """Return a finding where there is something to say."""
+    left = await workspace.leftovers(who)
+    if left is None:
+        return [FolderFinding(catalog=False, files=0, size=0, tables=())]
+    found = bool(left.files or left.tables)
+    return [FolderFinding(catalog=True, files=left.files, size=left.size, tables=left.tables)] if found else []
 
 
 async def _parsers() -> ParserFinding:
@@ -176,25 +217,25 @@ def _backend(known: dict[str, Any]) -> BackendFinding:
 
 async def _examine(workspace: "Workspace", who: Principal, kb: KnowledgeBase) -> Finding:
     indexed: int | None = None
-    problem = None
     notes = []
     accounts: dict[str, DocumentAccount] = {}
-    try:
-        if await workspace.is_outdated(who, kb.id):
-            notes.append(OUTDATED)
-        of_each, sums = await workspace.accounts(who, kb.id)
-        indexed = sums.passages_in_index
-    except PinciteError as error:
-        problem = error.message
-    else:
-        if indexed != kb.passages:
-            problem = (
-                f"the index holds {indexed} passages, the catalog counts {kb.passages}; "
-                "a job may be running, otherwise restart the server, which repairs it"
-            )
-        accounts = {account.document_id: account for account in of_each}
-        notes.append(_sums(sums))
-    documents = [_document(record, accounts.get(record.id)) for record in await workspace.documents(who, kb.id)]
+    damage = await workspace.damage(who, kb.id)
+    problem = "; ".join(damage.lines()) or None
+    if not (damage.unreadable or damage.missing):
+        try:
+            if await workspace.is_outdated(who, kb.id):
+                notes.append(OUTDATED)
+            of_each, sums = await workspace.accounts(who, kb.id)
+        except PinciteError as error:
+            problem = problem or error.message
+        else:
+            indexed = sums.passages_in_index
+            if indexed != kb.passages:
+                other = f"the index holds {indexed} passages, the catalog counts {kb.passages}"
+                problem = problem or f"{other}; a job may be running, otherwise {MEND}"
+            accounts = {account.document_id: account for account in of_each}
+            notes.append(_sums(sums))
+    documents = [_document(record, accounts.get(record.id), damage) for record in await workspace.documents(who, kb.id)]
     return Finding(kb.name, kb.passages, indexed, problem, documents, notes)
 
 
@@ -210,7 +251,7 @@ def _sums(sums: Totals) -> str:
     )
 
 
-def _document(record: DocumentRecord, account: DocumentAccount | None) -> DocumentFinding:
+def _document(record: DocumentRecord, account: DocumentAccount | None, damage: Damage) -> DocumentFinding:
     reasons = [str(warning["message"]) for warning in record.warnings]
     if record.error is not None:
         older = "" if record.status == "failed" else " (an older version is searchable)"
@@ -218,7 +259,12 @@ def _document(record: DocumentRecord, account: DocumentAccount | None) -> Docume
     elif not record.passages:
         reasons.insert(0, "nothing of it can be found: it has no text")
     account = account or account_of(record, None)
-    reasons += [f"! {difference}" for difference in account.differences]
+    differences = list(account.differences)
+    if record.id in damage.originals:
+        differences.append(f"its original is missing or damaged; {MEND} where the file it came from is still there")
+    if record.id in damage.parses:
+        differences.append(f"its stored text and pages are missing or damaged; {MEND} from the original")
+    reasons += [f"! {difference}" for difference in differences]
     return DocumentFinding(
         path=record.path,
         status=record.status,
@@ -232,7 +278,7 @@ def _document(record: DocumentRecord, account: DocumentAccount | None) -> Docume
         characters_in_passages=record.characters_in_passages,
         tokens=record.tokens,
         tokens_embedded=record.tokens_embedded,
-        differences=account.differences,
+        differences=tuple(differences),
     )
 
 

@@ -47,6 +47,10 @@ class Door(Protocol):
         """Yield, in the same way, the job that tries again what failed in another."""
         ...
 
+    def repair(self, kb: str) -> AsyncIterator[Shape]:
+        """Yield, in the same way, the job that mends a knowledge base."""
+        ...
+
     async def jobs(self, kb: str) -> list[Shape]: ...
 
     async def cancel(self, job_id: str) -> None: ...
@@ -164,6 +168,10 @@ class FolderDoor:
 
     async def retry(self, job_id: str) -> AsyncIterator[Shape]:
         async for job in self._followed(await self._workspace.retry_job(self._who, job_id)):
+            yield job
+
+    async def repair(self, kb: str) -> AsyncIterator[Shape]:
+        async for job in self._followed(await self._workspace.repair(self._who, kb)):
             yield job
 
     async def _followed(self, job: Job) -> AsyncIterator[Shape]:

@@ -99,18 +99,30 @@ async def _remove(kb: str, document: str | None) -> int:
     return 0
 
 
-def doctor(kb: OptionalKB = None, as_json: AsJson = False) -> int:
+def doctor(
+    kb: OptionalKB = None,
+    as_json: AsJson = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Mend what does not fit together first, from the stored originals; searches go on."
+        ),
+    ] = False,
+) -> int:
     """Say for each document what can be found of it, and why the rest cannot.
 
-    Exit code 1 if a document failed or the index disagrees with the catalog.
+    Exit code 1 if a document failed, or catalog, index and stored files disagree.
     """
-    return asyncio.run(_doctor(kb, as_json=as_json))
+    return asyncio.run(_doctor(kb, as_json=as_json, repair=repair))
 
 
-async def _doctor(kb: str | None, *, as_json: bool) -> int:
+async def _doctor(kb: str | None, *, as_json: bool, repair: bool) -> int:
     from pincite.cli.diagnosis import Finding, diagnose
+    from pincite.cli.mending import mend
     from pincite.settings import load_settings
 
+    if repair:
+        await mend(kb)
     findings = await diagnose(load_settings(), kb)
     for finding in findings:
         if as_json:

@@ -63,6 +63,10 @@ class ServerDoor:
         async for snapshot in self._followed(await self._ask("POST", f"/api/jobs/{_part(job_id)}/retry")):
             yield snapshot
 
+    async def repair(self, kb: str) -> AsyncIterator[Shape]:
+        async for snapshot in self._followed(await self._ask("POST", f"/api/knowledge-bases/{_part(kb)}/repair")):
+            yield snapshot
+
     async def _followed(self, job: Shape) -> AsyncIterator[Shape]:
         yield job
         told = len(job["results"])

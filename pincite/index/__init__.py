@@ -6,8 +6,9 @@ import os
 os.environ.setdefault("LANCEDB_LOG", "error")
 
 from pincite.index.cited_passage import CitedPassage
+from pincite.index.examination import Examination, examine
 from pincite.index.rows import Window
 from pincite.index.table import Index
 from pincite.index.view import Hit, RowsMoved, View
 
-__all__ = ["CitedPassage", "Hit", "Index", "RowsMoved", "View", "Window"]
+__all__ = ["CitedPassage", "Examination", "Hit", "Index", "RowsMoved", "View", "Window", "examine"]

@@ -20,6 +20,9 @@ from pincite.index.cited_passage import CitedPassage
 from pincite.lexical import lexical_form, naming_form
 from pincite.passage import DocumentReference
 
+# The columns that have an index of their own besides the vectors.
+COLUMNS_OF_WORDS = ("lexical", "naming")
+COLUMNS_OF_IDS = ("id", "document_id", "path")
 _METADATA_KEY = b"pincite"
 _VERSION = 2
 # LanceDB's vector index takes vectors whose length is a multiple of this.

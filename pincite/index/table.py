@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -16,10 +16,11 @@ from lancedb.index import FTS, BTree, IvfRq
 from embedding_backend import BackendFailure, Embedder, EmbeddingModel, PassageText, Vectors
 from pincite.chunking import Chunk
 from pincite.document import Document
-from pincite.errors import BackendError, IndexMismatch
+from pincite.errors import BackendError, IndexDamaged, IndexMismatch
 from pincite.index.account import Account, account
 from pincite.index.conditions import all_of, condition, quoted
-from pincite.index.schema import remembered_model, rows, schema, vectors_by_name
+from pincite.index.examination import DAMAGE
+from pincite.index.schema import COLUMNS_OF_IDS, COLUMNS_OF_WORDS, remembered_model, rows, schema, vectors_by_name
 from pincite.index.view import View
 from pincite.passage import DocumentReference, SearchFilter
 
@@ -75,7 +76,8 @@ class Index:
         connection = await lancedb.connect_async(uri, read_consistency_interval=_FRESHNESS, session=_CACHES)
         columns = schema(model)
         if name in (await connection.list_tables()).tables:
-            table = await connection.open_table(name)
+            with _told(name):
+                table = await connection.open_table(name)
         else:
             table = await connection.create_table(name, schema=columns)
         built_with = remembered_model(await table.schema())
@@ -103,7 +105,7 @@ class Index:
         with await lancedb.connect_async(uri) as connection:
             if name not in (await connection.list_tables()).tables:
                 return None
-            with await connection.open_table(name) as table:
+            with _told(name), await connection.open_table(name) as table:
                 model = remembered_model(await table.schema())
         if model is None:
             raise IndexMismatch(
@@ -206,23 +208,30 @@ class Index:
 
     async def _maintain(self) -> None:
         await self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
-        indexed = {tuple(i.columns) for i in await self._table.list_indices()}
-        count = await self._table.count_rows()
-        if count > _BRUTE_FORCE_ROWS and ("vector",) not in indexed:
-            await self._table.create_index("vector", config=vector_index(count))
+        if ("vector",) not in {tuple(i.columns) for i in await self._table.list_indices()}:
+            await self._create_vector_index()
         self._writes = self._rows_written = 0
+
+    async def rebuild_indexes(self, columns: Collection[str]) -> None:
+        """Build the indexes of these columns anew, whatever is left of the old ones."""
+        async with self._writing:
+            for index in list(await self._table.list_indices()):
+                if index.columns == ["vector"] and "vector" in columns:
+                    await self._table.drop_index(index.name)  # a table that has shrunk does without
+                    await self._create_vector_index()
+            for column in set(columns) - {"vector"}:
+                await self._table.create_index(column, config=_index_of(column))
+
+    async def _create_vector_index(self) -> None:
+        count = await self._table.count_rows()
+        if count > _BRUTE_FORCE_ROWS:
+            await self._table.create_index("vector", config=vector_index(count))
 
     async def _create_scalar_indexes(self) -> None:
         indexed = {tuple(i.columns) for i in await self._table.list_indices()}
-        words = FTS(base_tokenizer="icu/split", with_position=False, stem=False, remove_stop_words=False)
-        wanted = {
-            ("lexical",): words,
-            ("naming",): words,
-            **{(name,): BTree() for name in ("id", "document_id", "path")},
-        }
-        for (column,), config in wanted.items():
+        for column in (*COLUMNS_OF_WORDS, *COLUMNS_OF_IDS):
             if (column,) not in indexed:
-                await self._table.create_index(column, config=config)
+                await self._table.create_index(column, config=_index_of(column))
 
     def _check(self, vectors: Vectors, windows: int, reference: DocumentReference) -> None:
         expected = (windows, self.model.dimensions)
@@ -255,6 +264,23 @@ class Index:
         async with self._viewing:
             self._view = await self._view.renewed()
             return self._view
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE:
+        raise IndexDamaged(
+            f"the index {name} cannot be read, as files of it are missing or damaged; `pincite doctor --repair` builds "
+            "it anew from the stored documents"
+        ) from None
+
+
+def _index_of(column: str) -> FTS | BTree:
+    if column in COLUMNS_OF_WORDS:
+        return FTS(base_tokenizer="icu/split", with_position=False, stem=False, remove_stop_words=False)
+    return BTree()
 
 
 def _passage_text(document: Document, chunk: Chunk) -> PassageText:

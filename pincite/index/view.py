@@ -107,7 +107,7 @@ class View:
             return pa.table(
                 {"_rowid": pa.array([], pa.uint64()), **{name: pa.array([], pa.string()) for name in columns}}
             )
-        query = self._table.query().nearest_to_text(_match(words, column)).limit(limit)
+        query = self._table.query().nearest_to_text(matching(words, column)).limit(limit)
         query = query.with_row_id().select([*columns, "_score"])
         if passing := condition(where):
             query = query.where(passing)
@@ -164,7 +164,8 @@ class View:
         return await self._table.take_row_ids(sorted(addresses)).with_row_id().select(columns).to_arrow()
 
 
-def _match(words: str, column: str) -> MatchQuery:
+def matching(words: str, column: str) -> MatchQuery:
+    """Return the question for rows that hold any of the words."""
     return MatchQuery(
         words,
         column,

@@ -96,6 +96,7 @@ JOB = "/api/jobs/{job_id}"
 ACCOUNT = "/api/knowledge-bases/{kb}/account"
 SOURCES = "/api/knowledge-bases/{kb}/sources"
 SOURCE = "/api/knowledge-bases/{kb}/sources/{source_id}"
+REPAIR = "/api/knowledge-bases/{kb}/repair"
 BACKUP = "/api/backup"
 SYNC = "/api/knowledge-bases/{kb}/sources/{source_id}/sync"
 
@@ -273,6 +274,9 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("post", SEARCH, "question_too_long"): ask("post", SEARCH, json={"question": "x" * 100_000}),
     ("post", SEARCH, "request_too_large"): ask("post", SEARCH, content=b"x" * (MAX_BODY_BYTES + 1)),
     ("post", SEARCH, "unknown_knowledge_base"): ask("post", SEARCH, json={"question": "x", "knowledge_base": "nobody"}),
+    ("post", REPAIR, "not_permitted"): ask("post", REPAIR, reader=True),
+    ("post", REPAIR, "overloaded"): overloaded(ask("post", REPAIR)),
+    ("post", REPAIR, "unknown_knowledge_base"): ask("post", REPAIR, NOBODY),
     ("get", BACKUP, "not_permitted"): ask("get", BACKUP),
     ("get", BACKUP, "invalid_settings"): kept_elsewhere("get", BACKUP),
     ("get", "/api/problems/{code}", "not_found"): ask("get", "/api/problems/{code}", NOBODY),
