@@ -157,7 +157,6 @@ async def _embedded() -> list[str]:
         }
         alone, one_batch, two_batches, together, lone = await _alternating(ways, pid, len(questions))
     await model.close()
-    best = max(one_batch, two_batches, key=lambda rate: rate.a_second)
     # The model alone runs in the measuring process, where there is nothing else to do.
     alone = Rate(alone.name, alone.a_second, alone.client_cpu_s, 0.0)
     return [
@@ -165,12 +164,20 @@ async def _embedded() -> list[str]:
         "",
         *_table([alone, one_batch, two_batches, together, lone]),
         "",
-        f"{_AT_ONCE} callers with a question each get **{together.a_second / best.a_second:.2f}** of the server's best "
-        f"rate in batches, {best.server_cpu_s / together.server_cpu_s:.2f} by its CPU seconds; of the model's own rate "
-        f"without a server {together.a_second / alone.a_second:.2f}, "
-        f"{alone.server_cpu_s / together.server_cpu_s:.2f} by CPU seconds. The server is what is measured: the callers "
-        "write HTTP to open connections themselves, since a general client takes more of the two cores for a question "
-        "than the server's own HTTP does.",
+        f"What {_AT_ONCE} callers with a question each get:",
+        "",
+        *(
+            f"- **{together.a_second / rate.a_second:.2f}** of {what}, "
+            f"{rate.server_cpu_s / together.server_cpu_s:.2f} by CPU seconds"
+            for what, rate in (
+                ("the server's rate in batches one after the other", one_batch),
+                ("the server's rate in batches two at once", two_batches),
+                ("the rate of the model alone, without a server", alone),
+            )
+        ),
+        "",
+        "The server is what is measured: the callers write HTTP to open connections themselves, since a general client "
+        "takes more of the two cores for a question than the server's own HTTP does.",
         "",
     ]
 
