@@ -38,6 +38,17 @@ CHIP = '.chat-assistant button[aria-label^="View source: "]'
 PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)
 
+# What Open WebUI tells a page comes over a socket, and is lost where the page is not connected yet.
+CONNECTED = "window.connectedToOpenWebUI"
+TELL_WHEN_CONNECTED = f"""
+    window.WebSocket = class extends WebSocket {{
+        constructor(...given) {{
+            super(...given);
+            this.addEventListener("message", ({{data}}) => {{ if (/^40/.test(data)) {CONNECTED} = true; }});
+        }}
+    }};
+"""
+
 
 @dataclass
 class House:
@@ -96,7 +107,7 @@ class House:
         context = await self.browser.new_context(viewport={"width": 1500, "height": 860}, locale="en-US")
         context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
-        await page.add_init_script(f"localStorage.token = {user.token!r}")
+        await page.add_init_script(f"localStorage.token = {user.token!r}; {TELL_WHEN_CONNECTED}")
         await page.goto(f"{self.openwebui.address}/?models={model}")
         await page.wait_for_selector("#chat-input")
         yield page
@@ -104,7 +115,8 @@ class House:
 
 
 async def say(page: Page, text: str) -> None:
-    """Type a message and send it."""
+    """Type a message and send it, once the page is connected."""
+    await page.wait_for_function(CONNECTED)
     await page.click("#chat-input")
     await page.keyboard.type(text)
     await expect(page.locator("#chat-input")).to_contain_text(text)

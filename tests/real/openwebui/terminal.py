@@ -79,5 +79,11 @@ async def terminal(line: str, folder: Path, variables: Mapping[str, str]) -> Asy
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
-        await opened.ends()
-        os.close(screen)
+        try:
+            await opened.ends()
+        except TimeoutError:
+            os.killpg(process.pid, signal.SIGKILL)
+            await opened.ends()
+            raise
+        finally:
+            os.close(screen)

@@ -14,7 +14,7 @@ from playwright.async_api import Page, expect
 
 from benchmarks.report import machine
 from tests.real.browser import chromium
-from tests.real.openwebui.conftest import ARTEFACTS, CHIP, PATIENCE_MS, cites, opens_page, say
+from tests.real.openwebui.conftest import ARTEFACTS, CHIP, PATIENCE_MS, TELL_WHEN_CONNECTED, cites, opens_page, say
 from tests.real.openwebui.running import PASSWORD, ROOT, free_port, openwebui
 from tests.real.openwebui.scripted_model import ScriptedModel
 from tests.real.openwebui.terminal import terminal
@@ -116,6 +116,7 @@ async def test_the_page_followed_to_the_letter_ends_with_the_cited_page(
             began = time.monotonic()
             page = await browser.new_page(viewport={"width": 1500, "height": 860}, locale="en-US")
             page.set_default_timeout(PATIENCE_MS)
+            await page.add_init_script(TELL_WHEN_CONNECTED)
             await sign_in(page, chat.address, chat.admin.email)
             await page.click("#model-selector-0-button, #model-selector-model-button")
             await page.fill("#model-search-input", english.model)
