@@ -78,6 +78,8 @@ class Repairing:
         generations: Generations,
         reindexing: Reindexing,
         uri: str,
+        *,
+        shared: bool,
     ) -> None:
         self._catalog = catalog
         self._store = store
@@ -85,6 +87,7 @@ class Repairing:
         self._generations = generations
         self._reindexing = reindexing
         self._uri = uri
+        self._shared = shared  # tables beside ours may be another's
 
     async def examine(self, kb: KnowledgeBase) -> Damage:
         """Return what does not fit together; a document that is being indexed at this moment is left out."""
@@ -109,7 +112,7 @@ class Repairing:
         if await asyncio.to_thread(self._catalog.unfinished_jobs):
             return Leftovers(0, 0, ())
         serving = {kb.table for kb in await asyncio.to_thread(self._catalog.knowledge_bases)}
-        tables = [table for table in await Index.names(self._uri) if table not in serving]
+        tables = [] if self._shared else [table for table in await Index.names(self._uri) if table not in serving]
         files, size = await asyncio.to_thread(self._unnamed)
         return Leftovers(files, size, tuple(tables))
 
