@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from http_server import chat, documents, jobs, knowledge_bases, models, operations, searching, sources
+from http_server import chat, checking, documents, jobs, knowledge_bases, models, operations, searching, sources
 from http_server.body_limit import BodyLimit
 from http_server.metrics import Metrics, Observed
 from http_server.problems import Problem, handle_problems
@@ -45,7 +45,7 @@ def create_app(workspace: Workspace, mcp_app: ASGIApp | None = None) -> FastAPI:
     handle_problems(app)
     if mcp_app is not None:  # first, because every route before one is tried for each of its requests
         app.router.routes += [Route(path, endpoint=mcp_app) for path in MCP_PATHS]
-    for part in (knowledge_bases, documents, sources, jobs, searching, chat, models, operations, viewer):
+    for part in (knowledge_bases, documents, sources, jobs, searching, chat, checking, models, operations, viewer):
         app.include_router(part.router)
     _publish_problem_schema(app)
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from embedding_backend import Embedder
 from pincite.access import Principal
 from pincite.accounts import DocumentAccount, Totals, account_of, totals
-from pincite.answers import Event, Help, answer
+from pincite.answers import Answer, Event, Help, answer, check
 from pincite.assembly import Parts
 from pincite.document import Box
 from pincite.document_codec import StoredDocument, open_stored
@@ -210,6 +210,16 @@ class Reading:
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def check(self, who: Principal, text: str, passages: Sequence[Passage]) -> Answer:
+        """Return a text that was written from these passages elsewhere, held against them as an answer is.
+
+        Raises:
+            UnknownKnowledgeBase: that of a passage is not there, or may not be read.
+        """
+        chosen = sorted({passage.knowledge_base_id for passage in passages})
+        await self._chosen(who, chosen)
+        return await check(text, passages, partial(self.search, who, chosen, k=len(passages)))
 
     async def embedder(self, who: Principal, name: str) -> Embedder:
         """Return the model of the knowledge base of this name or id; for any other name, that of new knowledge bases.

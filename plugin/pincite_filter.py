@@ -79,6 +79,10 @@ SENTENCES = {
     "model failed": ("it failed", "出错"),
     "model slow": ("it took too long", "超时"),
     "model refused": ("it is not there, or you may not use it", "它不存在，或您无权使用"),
+    "checked": ("Checked against the passages:", "已对照所引段落核查："),
+    "unsupported": ("⚠ not supported by the passages: “{words}”", "⚠ 所引段落不支持：“{words}”"),
+    "repaired": ("supported by {references}: “{words}”", "由 {references} 支持：“{words}”"),
+    "unchecked": ("Its sentences could not be checked against the passages.", "未能对照所引段落核查各句。"),
     "cut off": ("The answering model stopped in mid-answer ({reason}).", "回答模型中途停止（{reason}）。"),
     "restarted": ("Open WebUI was restarted in mid-answer. Ask again.", "Open WebUI 在回答中途重启。请重新提问。"),
     "no question": ("There is no question to search for.", "没有可以检索的问题。"),
@@ -134,6 +138,7 @@ def counted(language: str, one: str, several: str, count: int) -> str:
 # asking: asks a Pincite server over HTTP, in the name of the person in the chat.
 
 LIST_TIMEOUT_S = 3.0
+CHECK_TIMEOUT_S = 15.0
 STATEMENT_LIFETIME_S = 60
 STATEMENT_HEADER = "Pincite-Person"
 
@@ -267,6 +272,17 @@ class Pincite:
             raise PinciteFailure("slow", timeout_s) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise PinciteFailure("unreachable") from None
+
+    async def check(self, person: dict[str, Any], text: str, passages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the sentences of a text that claim something, each with its `status`; `[n]` cites the n-th passage.
+
+        Raises:
+            PinciteFailure: they could not be checked.
+        """
+        asked = {"text": text, "passages": passages}
+        checked: dict[str, Any] = await self._ask("POST", "/api/check", CHECK_TIMEOUT_S, person, asked)
+        sentences: list[dict[str, Any]] = checked["sentences"]
+        return sentences
 
     def _headers(self, person: dict[str, Any] | None) -> dict[str, str]:
         headers = {"Authorization": f"Bearer {self._key}"}

@@ -11,7 +11,7 @@ from typing import Any
 from pincite.answers import query_help, quoting, wording
 from pincite.answers.answer import Answer, Sentence, Step
 from pincite.answers.answerability import WRITER_FLOOR, may_answer
-from pincite.answers.checking import CheckedText
+from pincite.answers.checking import CheckedText, Related
 from pincite.answers.extracting import extract
 from pincite.answers.language_model import LanguageModel, WritingFailed
 from pincite.answers.prompting import NOT_FOUND, Message, prompt
@@ -35,6 +35,7 @@ _DECLINES = re.compile(
 _OPENING = 24
 # A passage is about the same as a sentence in another language if a search for the sentence scores it so.
 _RELATED = 0.5
+_LONGEST_SOUGHT = 2_000
 
 
 async def answer(
@@ -133,11 +134,10 @@ class _Writing:
     def __init__(self, question: str, found: SearchResult, find: Find, model: LanguageModel, clock: _Clock) -> None:
         self._question = question
         self._found = found
-        self._find = find
         self._model = model
         self._clock = clock
         self._language = wording.language_of(question)
-        self._checked = CheckedText(found.passages, self._language, self._related)
+        self._checked = CheckedText(found.passages, self._language, _related_to(found.passages, find))
 
     async def pieces(self) -> AsyncGenerator[str, None]:
         """Yield the text that readers see."""
@@ -214,15 +214,29 @@ class _Writing:
         self.finished = answer.told(notes=(note,) if note else (), trace=self._clock.steps)
         return [answer.text]
 
-    async def _related(self, sentence: str) -> frozenset[int]:
+
+async def check(text: str, passages: Sequence[Passage], find: Find) -> Answer:
+    """Return a text that was written from these passages elsewhere, held against them as an answer of ours is."""
+    language = wording.language_of(text)
+    checked = CheckedText(passages, language, _related_to(passages, find))
+    for line in text.splitlines(keepends=True):
+        await checked.feed(line)
+        await asyncio.sleep(0)  # a long text lets others have a turn
+    await checked.finish()
+    return Answer("", "written", language, checked.text, tuple(passages), tuple(checked.sentences))
+
+
+def _related_to(passages: Sequence[Passage], find: Find) -> Related:
+    async def related(sentence: str) -> frozenset[int]:
         """Return the numbers of the passages that a search for the sentence finds too."""
-        found = (await self._find(sentence)).passages
-        near = [passage for passage in found if passage.score >= _RELATED]
+        near = [passage for passage in (await find(sentence[:_LONGEST_SOUGHT])).passages if passage.score >= _RELATED]
         return frozenset(
             number
-            for number, passage in enumerate(self._found.passages, start=1)
+            for number, passage in enumerate(passages, start=1)
             if any(_overlap(passage, other) for other in near)
         )
+
+    return related
 
 
 def _declined(opening: str) -> bool:

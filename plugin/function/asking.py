@@ -13,6 +13,7 @@ import httpx
 from plugin.function.wording import say
 
 LIST_TIMEOUT_S = 3.0
+CHECK_TIMEOUT_S = 15.0
 STATEMENT_LIFETIME_S = 60
 STATEMENT_HEADER = "Pincite-Person"
 
@@ -146,6 +147,17 @@ class Pincite:
             raise PinciteFailure("slow", timeout_s) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise PinciteFailure("unreachable") from None
+
+    async def check(self, person: dict[str, Any], text: str, passages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the sentences of a text that claim something, each with its `status`; `[n]` cites the n-th passage.
+
+        Raises:
+            PinciteFailure: they could not be checked.
+        """
+        asked = {"text": text, "passages": passages}
+        checked: dict[str, Any] = await self._ask("POST", "/api/check", CHECK_TIMEOUT_S, person, asked)
+        sentences: list[dict[str, Any]] = checked["sentences"]
+        return sentences
 
     def _headers(self, person: dict[str, Any] | None) -> dict[str, str]:
         headers = {"Authorization": f"Bearer {self._key}"}

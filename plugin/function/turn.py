@@ -9,6 +9,7 @@ from plugin.function.attachments import attached_to
 from plugin.function.citing import Citing, source_of
 from plugin.function.conversation import answering, guessing, joined, questions, rewriting
 from plugin.function.evidence import Asker, NothingRelevant, Scope, find, searching
+from plugin.function.harmless import harmless
 from plugin.function.quoting import quotes
 from plugin.function.writing import FIRST_WORD_S, NotWritten, write, write_at_once
 
@@ -156,9 +157,9 @@ class Turn:
             async for piece in self._quoted(passages, citing):
                 yield piece
             return
-        began = False
+        began, written = False, Written(self.writer.words(answering(self.messages, question, passages)))
         try:
-            async for shown in _shown(self.writer.words(answering(self.messages, question, passages)), citing):
+            async for shown in _shown(written.pieces(), citing):
                 for given in citing.given[listed:]:
                     listed += 1
                     yield source_of(passages[given - 1], self.asker.language)
@@ -166,12 +167,31 @@ class Turn:
                 yield shown
         except NotWritten as failure:
             reason = self.asker.say(failure.reason)
-            if began:
-                yield "\n\n" + self.asker.say("cut off", reason=reason)
+            if not began:
+                yield self.asker.say("extractive instead", reason=reason) + "\n\n"
+                async for piece in self._quoted(passages, citing):
+                    yield piece
                 return
-            yield self.asker.say("extractive instead", reason=reason) + "\n\n"
-            async for piece in self._quoted(passages, citing):
-                yield piece
+            yield "\n\n" + self.asker.say("cut off", reason=reason)
+        findings = await self._findings(written.text, passages, citing)
+        for given in citing.given[listed:]:
+            yield source_of(passages[given - 1], self.asker.language)
+        if findings:
+            yield "\n\n" + findings
+
+    async def _findings(self, text: str, passages: list[dict[str, Any]], citing: Citing) -> str:
+        """Return what was found wrong with the sentences of an answer, as Markdown; nothing where all is well."""
+        try:
+            sentences = await self.pincite.check(self.asker.person, text, passages)
+        except PinciteFailure:
+            return self.asker.say("unchecked")
+        lines = []
+        for sentence in sentences:
+            if sentence["status"] != "supported":
+                references = "".join(citing.cite(number) for number in sentence["citations"])
+                said = harmless(" ".join(str(sentence["text"]).split()))
+                lines.append(self.asker.say(sentence["status"], words=said, references=references))
+        return "\n".join([self.asker.say("checked"), "", *(f"- {line}" for line in lines)]) if lines else ""
 
     async def _quoted(self, passages: list[dict[str, Any]], citing: Citing) -> AsyncIterator[str | dict[str, Any]]:
         lines = quotes(passages, citing)
@@ -179,6 +199,20 @@ class Turn:
             yield source_of(passages[given - 1], self.asker.language)
         for line in lines:
             yield line
+
+
+class Written:
+    """A model's words as they come; `text` is what came so far."""
+
+    def __init__(self, words: AsyncIterator[str]) -> None:
+        self._words = words
+        self.text = ""
+
+    async def pieces(self) -> AsyncIterator[str]:
+        """Yield the words."""
+        async for piece in self._words:
+            self.text += piece
+            yield piece
 
 
 async def _shown(words: AsyncIterator[str], citing: Citing) -> AsyncIterator[str]:

@@ -84,6 +84,7 @@ async def test_nothing_but_health_and_explanations_opens_without_a_key(library: 
 
 Trigger = Callable[[Served, dict[str, str]], Awaitable[httpx.Response]]
 SEARCH = "/api/search"
+CHECK = "/api/check"
 BASES = "/api/knowledge-bases"
 BASE_PATH = "/api/knowledge-bases/{kb}"
 DOCUMENTS = "/api/knowledge-bases/{kb}/documents"
@@ -202,6 +203,13 @@ MADE_SOURCE = {"source_id": "src_1"}
 NOBODY = {"source_id": "nothing", "kb": "nobody", "document_id": "nothing", "job_id": "nothing", "code": "nothing"}
 ONLY_TOP_K = {"settings": {"top_k": 0}}
 
+
+def written_from(kb: str) -> dict[str, Any]:
+    """Return an English text that cites a Chinese passage: only a search tells whether it is about the same."""
+    passage = {"document": {"id": "doc"}, "text": "员工每年享有十五天带薪年假。", "start": 0, "end": 14}
+    return {"text": "Nobody may enter the hall [1].", "passages": [passage | {"knowledge_base_id": kb}]}
+
+
 TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("post", BASES, "backend_error"): with_backends_away(ask("post", BASES, json={"name": "new"})),
     ("post", BASES, "invalid_request"): ask("post", BASES, json={"name": "   "}),
@@ -274,6 +282,10 @@ TRIGGERS: dict[tuple[str, str, str], Trigger] = {
     ("post", SEARCH, "question_too_long"): ask("post", SEARCH, json={"question": "x" * 100_000}),
     ("post", SEARCH, "request_too_large"): ask("post", SEARCH, content=b"x" * (MAX_BODY_BYTES + 1)),
     ("post", SEARCH, "unknown_knowledge_base"): ask("post", SEARCH, json={"question": "x", "knowledge_base": "nobody"}),
+    ("post", CHECK, "backend_error"): with_backends_away(ask("post", CHECK, json=written_from("library"))),
+    ("post", CHECK, "invalid_request"): ask("post", CHECK, json=written_from("library") | {"passages": []}),
+    ("post", CHECK, "request_too_large"): ask("post", CHECK, content=b"x" * (MAX_BODY_BYTES + 1)),
+    ("post", CHECK, "unknown_knowledge_base"): ask("post", CHECK, json=written_from("nobody")),
     ("post", REPAIR, "not_permitted"): ask("post", REPAIR, reader=True),
     ("post", REPAIR, "overloaded"): overloaded(ask("post", REPAIR)),
     ("post", REPAIR, "unknown_knowledge_base"): ask("post", REPAIR, NOBODY),

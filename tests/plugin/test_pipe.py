@@ -81,12 +81,50 @@ async def test_numbers_follow_the_order_of_the_text_and_only_cited_passages_are_
     pipe.valves.answering_model = "writer"
     models.answers["writer"] = lambda _: "Oil every 400 hours [2]. Ninety days [1, 2]. Invented [9]. In 【1】 too [2"
     shown = await ask(pipe, "oil change hours and notice of termination of the agreement")
-    assert shown.text == "Oil every 400 hours [1]. Ninety days [2][1]. Invented . In [2] too "
+    assert shown.text.startswith("Oil every 400 hours [1]. Ninety days [2][1]. Invented . In [2] too \n\nChecked")
     assert [text.rstrip()[-5:] for text in shown.text_before] == ["hours", " days"]
     prompt = models.asked[0]["messages"][-1]["content"]
     titles = {"Pump manual": "manual.md", "Supply <i>agreement</i>": "contract.pdf", "员工手册": "手册.md"}
     given = [titles[title] for title in re.findall(r'<passage number="\d" document="([^"]*)"', prompt)[:2]]
     assert [source["source"]["name"].split(",")[0] for source in shown.sources] == given[::-1]
+
+
+async def test_sentences_that_the_passages_do_not_support_are_named_after_the_answer(pipe: Any, models: Models) -> None:
+    pipe.valves.answering_model = "writer"
+    right, wrong = (
+        "Either party ends the agreement with ninety days' written notice [1].",
+        "Oil it every 900 hours [1].",
+    )
+    models.answers["writer"] = lambda _: right
+    assert (await ask(pipe, QUESTION)).text == right
+    models.answers["writer"] = lambda _: f"{right} {wrong}"
+    shown = await ask(pipe, QUESTION)
+    assert shown.text.startswith(f"{right} {wrong}\n\nChecked against the passages:\n\n- ⚠ not supported")
+    assert shown.text.endswith("“Oil it every 900 hours”")
+    chinese = await ask(pipe, f"{QUESTION} 请用中文回答")
+    assert "⚠ 所引段落不支持：“Oil it every 900 hours”" in chinese.text
+
+
+async def test_a_sentence_with_the_wrong_citation_is_followed_by_the_right_one(pipe: Any, models: Models) -> None:
+    pipe.valves.answering_model = "writer"
+    models.answers["writer"] = lambda _: "Change the oil every 400 hours [2]."
+    shown = await ask(pipe, "How often is the oil of the pump changed?")
+    assert shown.text.startswith("Change the oil every 400 hours [1].\n\nChecked against the passages:\n\n- ")
+    assert "supported by [2]: “Change the oil every 400 hours”" in shown.text
+    assert shown.sources[1]["source"]["name"].startswith("manual.md")
+
+
+async def test_an_answer_that_cannot_be_checked_says_so(pipe: Any, models: Models) -> None:
+    pipe.valves.answering_model = "writer"
+    served = pipe._pincite()
+
+    def answered(_: Any) -> str:
+        served._key = "taken back meanwhile"
+        return "Ninety days [1]."
+
+    models.answers["writer"] = answered
+    shown = await ask(pipe, QUESTION)
+    assert shown.text == "Ninety days [1].\n\nIts sentences could not be checked against the passages."
 
 
 async def test_the_model_writes_as_the_person_who_asks_from_delimited_passages(pipe: Any, models: Models) -> None:
