@@ -10,7 +10,7 @@ from http_server.problems import RequestTooLarge, documented
 from http_server.shapes import Incoming, Text
 from http_server.workspace_access import Caller, ServedWorkspace
 from pincite.answers import answer_shape
-from pincite.errors import BackendError, NotAuthenticated, UnknownKnowledgeBase
+from pincite.errors import BackendError, InvalidRequest, NotAuthenticated, UnknownKnowledgeBase
 from pincite.passage import DocumentReference, Passage
 from pincite.search import MOST_PASSAGES
 
@@ -79,7 +79,10 @@ class CheckedText(BaseModel):
 router = APIRouter(prefix="/api", tags=["answers"])
 
 
-@router.post("/check", responses=documented(BackendError, NotAuthenticated, RequestTooLarge, UnknownKnowledgeBase))
+@router.post(
+    "/check",
+    responses=documented(BackendError, InvalidRequest, NotAuthenticated, RequestTooLarge, UnknownKnowledgeBase),
+)
 async def check(asked: CheckRequest, caller: Caller, workspace: ServedWorkspace) -> CheckedText:
     """Say of each sentence of a text whether the passages support it."""
     passages = [passage.to_passage() for passage in asked.passages]
