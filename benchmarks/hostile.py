@@ -1,5 +1,7 @@
 """Broken and hostile files through the real `pincite add`, with the real server answering searches all the while.
 
+Only its embedding model is a stand-in, as some of the files hold megabytes of text.
+
 The folder has a `manifest.jsonl`: {file, expected, also_ok} a line, the outcomes being "ingested", "ingested partially
 with warning" and "clear error"; a file of `kind` "list" holds addresses (`url`) or upload names (`filename`), each of
 which is tried. What the kernel counts proves that nothing was fetched: all of it runs in a network of its own, without
@@ -211,7 +213,7 @@ def _server(data: Path, world: Path) -> Iterator[tuple[RunningServer, "subproces
     log = data.parent / "server.log"
     with log.open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pincite.cli", "serve"],
+            [sys.executable, "-m", "benchmarks.quick_model", "serve"],
             env=_environment(data, world), cwd=world / "here", stdout=said, stderr=said,
         )  # fmt: skip
     try:
@@ -363,7 +365,8 @@ def _report(found: Findings, limit: int) -> str:
         "# Broken and hostile files",
         "",
         f"Written by `scripts/bench hostile` on {machine()}: each file through `pincite add`, a server answering",
-        "searches meanwhile, in a network without a way out.",
+        "searches meanwhile, in a network without a way out. The embedding model is a stand-in: some files hold",
+        "megabytes of text, and what is measured is what takes them apart.",
         "",
         "| | |",
         "|---|---|",

@@ -79,7 +79,8 @@ async def test_nothing_is_tried_again_beyond_the_time() -> None:
             await reranker.rerank("who", ["who"], 0.2)
         server.released.set()
         server.misbehave(*[Response(status_code=500)] * 9)
-        with pytest.raises(BackendFailure, match="no time is left"):
+        # On a busy machine the time may be over before the first answer is there.
+        with pytest.raises(BackendFailure, match=r"no time is left|did not answer within"):
             await reranker.rerank("who", ["who"], 0.2)
     assert len(server.requests) < 4
 
