@@ -131,9 +131,9 @@ def _unpack_files(
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> str:
     """Write a file of the archive where it belongs, and return its SHA-256 in hexadecimal."""
-    safe = tarfile.data_filter(member, str(folder))
-    top = member.name.split("/", 1)[0]
-    if safe.name != member.name or not (member.name in FILES or (top in FOLDERS and top != member.name)):
+    top, *below = member.name.split("/")
+    belongs = member.name in FILES or (top in FOLDERS and below)
+    if not belongs or "\0" in member.name or any(part in {"", ".", ".."} for part in below):
         raise InvalidBackup(NOT_WHOLE)
     target = folder / member.name
     digest = hashlib.sha256()
