@@ -1,7 +1,6 @@
 """What is stopped halfway, by a crash, a cancellation or a removal, leaves the catalog and the index in agreement."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pincite.ingestion import UploadedFile
 from pincite.records import Job
 from pincite.settings import Settings, load_settings
 from pincite.workspace import Workspace
+from tests.crashes import leave_behind
 from tests.fakes import FakeEmbedder, HaltingEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +66,7 @@ async def found(workspace: Workspace, question: str) -> list[str]:
 
 async def after_a_crash(workspace: Workspace, tmp_path: Path) -> Settings:
     """Return the settings of a copy of the data folder, as a killed process would leave it at this moment."""
-    await asyncio.to_thread(shutil.copytree, workspace.settings.data, tmp_path / "crashed")
+    await asyncio.to_thread(leave_behind, workspace.settings.data, tmp_path / "crashed")
     return load_settings(data=tmp_path / "crashed", parser_workers=1)
 
 

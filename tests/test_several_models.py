@@ -1,7 +1,6 @@
 """Knowledge bases with an embedding model each: chosen, changed while searches go on, gone, and back again."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from pincite.access import Principal
 from pincite.errors import BackendError, IndexMismatch, InvalidSettings, UnknownKnowledgeBase
 from pincite.settings import KnowledgeBaseSettings, Settings, load_settings
 from pincite.workspace import Workspace
+from tests.crashes import leave_behind
 from tests.fakes import FakeEmbedder, FakeHosted
 
 pytestmark = pytest.mark.anyio
@@ -272,7 +272,7 @@ async def test_a_crash_in_the_middle_is_taken_up_at_the_next_start(
     await workspace.update_knowledge_base(OWNER, "manuals", {"embedding_model": "hosted"})
     await server.arrived.wait()
     # As a killed process would leave it at this moment.
-    await asyncio.to_thread(shutil.copytree, workspace.settings.data, tmp_path / "crashed")
+    await asyncio.to_thread(leave_behind, workspace.settings.data, tmp_path / "crashed")
     server.go.set()
     crashed = load_settings(data=tmp_path / "crashed", parser_workers=1)
     tables = crashed.data / "index"
