@@ -27,7 +27,7 @@ _WITH_WORDS = 1
 _FEWEST_CANDIDATES = 20
 # Documents whose names are compared with the question, and from which share of its weight one is looked into.
 _CALLED = 8
-_MEANT = 0.1
+_MEANT = 0.2
 # Neighbours are joined up to this many: more would be a page, not a passage.
 _MOST_JOINED = 3
 # A search is repeated where the rows it found were moved or deleted before it read them.
