@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from pincite import __version__
+from pincite.catalog import Catalog
 from pincite.errors import InvalidBackup
 from pincite.snapshot import Snapshot
 
@@ -70,7 +71,7 @@ class Backup:
         self._files = [(name, path, path.stat().st_size) for name, path in snapshot.files()]
         catalog = snapshot.catalog()
         try:
-            kbs = catalog.knowledge_bases()
+            knowledge_bases = counted(catalog)
         finally:
             catalog.close()
         self.description = Description(
@@ -79,7 +80,7 @@ class Backup:
             created_at=self._when.isoformat(),
             files=len(self._files),
             size=sum(size for _, _, size in self._files),
-            knowledge_bases=[{"name": kb.name, "documents": kb.documents, "passages": kb.passages} for kb in kbs],
+            knowledge_bases=knowledge_bases,
         )
         self._described = self.description.to_json()
         told = [(DESCRIPTION, len(self._described)), *((name, size) for name, _, size in self._files)]
@@ -118,6 +119,11 @@ class Backup:
         entry = tarfile.TarInfo(name)
         entry.size, entry.mode, entry.mtime = size, 0o600, int(self._when.timestamp())
         return entry.tobuf(tarfile.PAX_FORMAT)
+
+
+def counted(catalog: Catalog) -> list[dict[str, Any]]:
+    """Return what a catalog's knowledge bases hold, as a backup says it."""
+    return [{"name": kb.name, "documents": kb.documents, "passages": kb.passages} for kb in catalog.knowledge_bases()]
 
 
 def checksums(digests: Mapping[str, str]) -> bytes:

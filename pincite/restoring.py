@@ -16,7 +16,7 @@ from typing import IO, BinaryIO
 import pyarrow as pa
 
 from pincite.access import VIEW_KEY_FILE
-from pincite.backup import CHECKSUMS, DESCRIPTION, NOT_A_BACKUP, PIECE_BYTES, Description, checksums
+from pincite.backup import CHECKSUMS, DESCRIPTION, NOT_A_BACKUP, PIECE_BYTES, Description, checksums, counted
 from pincite.catalog import Catalog
 from pincite.data_lock import DataLock
 from pincite.errors import InvalidBackup, InvalidRequest
@@ -173,10 +173,8 @@ def _told(unreadable: str) -> Iterator[None]:
 def _check_catalog(folder: Path, description: Description) -> None:
     catalog = Catalog(f"sqlite:///{folder.absolute() / CATALOG_FILE}")
     try:
-        kbs = [
-            {"name": kb.name, "documents": kb.documents, "passages": kb.passages} for kb in catalog.knowledge_bases()
-        ]
+        knowledge_bases = counted(catalog)
     finally:
         catalog.close()
-    if kbs != description.knowledge_bases:
+    if knowledge_bases != description.knowledge_bases:
         raise InvalidBackup(NOT_WHOLE)

@@ -25,7 +25,7 @@ async def test_each_sentence_is_held_against_the_passages(library: Served) -> No
     assert "evil.example" not in checked["text"]
 
 
-async def test_a_translation_is_trusted_where_a_search_finds_its_passage_too(library: Served) -> None:
+async def test_a_sentence_in_another_language_is_unsupported_where_no_search_finds_its_passage(library: Served) -> None:
     passages = await passages_of(library, "员工每年享有十五天带薪年假")
     chinese = next(passage for passage in passages if passage["document"]["path"] == "手册.md")
     asked = {"text": "Nobody may enter the hall of the turbines [1].", "passages": [chinese]}
