@@ -5,13 +5,21 @@
   const main = byId("main");
   const picture = byId("picture");
   const text = document.querySelector(".text");
+  const words = text ? [...text.querySelectorAll("span")] : [];
+  const widths = words.map((word) => word.style.width);
   const passage = [...document.querySelectorAll(".marks .passage")];
-  let zoom = Number(root.dataset.zoom) || 1;
+  const givenZoom = Number(root.dataset.zoom) || 1;
+  let zoom = givenZoom;
+
+  // The browser takes the picture that is sharp enough for the size at which it is shown.
+  const sharpen = () => {
+    if (picture) picture.sizes = `${Math.round(picture.clientWidth)}px`;
+  };
 
   const applyZoom = () => {
     root.style.setProperty("--zoom", zoom);
     byId("zoom").textContent = `${Math.round(zoom * 100)} %`;
-    if (picture) picture.sizes = `${Math.round(picture.clientWidth)}px`;
+    sharpen();
     for (const link of document.querySelectorAll("a[href^='?']")) {
       const query = new URLSearchParams(link.getAttribute("href"));
       if (zoom === 1) query.delete("z");
@@ -31,7 +39,7 @@
 
   // Each word gets exactly the width it has on the page, whatever font the browser has; measured first, then written.
   const fitWords = () => {
-    const words = [...text.querySelectorAll("span")];
+    words.forEach((word, i) => (word.style.width = widths[i]));
     const wanted = words.map((word) => word.clientWidth);
     for (const word of words) word.style.width = "max-content";
     const natural = words.map((word) => word.offsetWidth);
@@ -47,6 +55,8 @@
 
   // In a narrow panel a whole page is too small to read: begin as large as the passage's width allows.
   const fitPassage = () => {
+    zoom = givenZoom;
+    root.style.setProperty("--zoom", zoom);
     if (!passage.length || main.clientWidth >= 640 || new URLSearchParams(location.search).has("z")) return;
     const [left, right] = passageSides();
     zoom = Math.min(2.25, Math.max(1, Math.round((main.clientWidth / (right - left + 24)) * 100) / 100));
@@ -105,14 +115,26 @@
   }
 
   if (text) {
-    fitWords();
     // A drag over the space between words must not jump to the end of the page: that space belongs to `.end` meanwhile.
     text.addEventListener("pointerdown", () => text.classList.add("selecting"));
     addEventListener("pointerup", () => text.classList.remove("selecting"));
   }
 
-  fitPassage();
-  applyZoom();
-  showMark();
+  // A frame may get its size only after its document has run, and a panel grows as it slides open: the passage is shown
+  // anew for each size, until the reader has taken over.
+  const arrange = () => {
+    fitWords();
+    fitPassage();
+    applyZoom();
+    showMark();
+  };
+  const untouched = new AbortController();
+  addEventListener("resize", arrange, { signal: untouched.signal });
+  addEventListener("resize", sharpen);
+  for (const touch of ["pointerdown", "wheel", "keydown"]) {
+    addEventListener(touch, () => untouched.abort(), { once: true, passive: true });
+  }
+
+  arrange();
   main.focus({ preventScroll: true });
 })();

@@ -55,9 +55,11 @@ class Framed:
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    async def reload_frame(self) -> None:
-        """Wait until the frame has loaded another page."""
+    async def loaded(self) -> None:
+        """Wait until the frame has loaded its page and knows its size, which reaches a sandboxed frame's own process late."""
         await self.frame.wait_for_load_state("networkidle")
+        size = list((self.page.viewport_size or {}).values())
+        await self.frame.wait_for_function("size => `${[innerWidth, innerHeight]}` === `${size}`", arg=size)
 
     async def pictured(self) -> None:
         """Wait until the page's picture is drawn; the browser may load a sharper one once it knows the width."""
@@ -86,7 +88,7 @@ async def framed(site: Site, link: str, width: int = 900, height: int = 700) -> 
         'style="border:0;width:100vw;height:100vh;display:block"></iframe>'
     )
     (seen.frame,) = page.main_frame.child_frames
-    await seen.frame.wait_for_load_state("networkidle")
+    await seen.loaded()
     yield seen
     assert seen.complaints == []
     assert [url for url in seen.requests if not url.startswith((site.base, "data:"))] == []
@@ -145,7 +147,7 @@ async def test_pages_turn_by_button_by_key_and_by_number(site: Site) -> None:
                     await seen.frame.click(action)
                 else:
                     await seen.frame.press("#main", action)
-            await seen.reload_frame()
+            await seen.loaded()
             return await seen.frame.input_value("#number")
 
         assert await turn("#next") == "3"
@@ -156,12 +158,12 @@ async def test_pages_turn_by_button_by_key_and_by_number(site: Site) -> None:
         assert await seen.frame.locator("rect").count() == 0
         async with seen.page.expect_event("framenavigated"):
             await seen.frame.click("footer a")
-        await seen.reload_frame()
+        await seen.loaded()
         assert await seen.frame.input_value("#number") == "2"
         await seen.frame.fill("#number", "3")
         async with seen.page.expect_event("framenavigated"):
             await seen.frame.press("#number", "Enter")
-        await seen.reload_frame()
+        await seen.loaded()
         assert await seen.frame.input_value("#number") == "3"
 
 
@@ -177,7 +179,7 @@ async def test_zoom_grows_the_page_keeps_the_marks_on_the_words_and_is_kept_on_t
         assert word == pytest.approx(mark["left"], abs=4)
         async with seen.page.expect_event("framenavigated"):
             await seen.frame.click("#next")
-        await seen.reload_frame()
+        await seen.loaded()
         assert await seen.frame.inner_text("#zoom") == "156 %"
         await seen.frame.click("#fit")
         fitted = await rectangle(seen.frame, ".page")
@@ -190,6 +192,21 @@ async def test_a_narrow_panel_begins_at_the_size_of_the_passage(site: Site) -> N
         assert passage["left"] >= 0
         assert passage["right"] <= 420
         assert passage["width"] > 420 * 0.8
+
+
+async def test_the_passage_stays_in_view_while_the_panel_takes_its_size_and_then_the_reader_decides(site: Site) -> None:
+    async with framed(site, await site.clause_link(), width=300, height=150) as seen:
+        await seen.page.set_viewport_size({"width": 900, "height": 400})
+        await seen.loaded()
+        mark = await rectangle(seen.frame, "#mark")
+        assert 0 < mark["top"] < mark["bottom"] < 400
+        assert await seen.frame.inner_text("#zoom") == "100 %"
+        await seen.frame.click("#zoom-in")
+        await seen.frame.evaluate("main.scrollTo(0, 0)")
+        await seen.page.set_viewport_size({"width": 600, "height": 400})
+        await seen.loaded()
+        assert await seen.frame.evaluate("main.scrollTop") == 0
+        assert await seen.frame.inner_text("#zoom") == "125 %"
 
 
 async def test_a_format_without_pages_is_text_with_the_words_marked_and_in_view(site: Site) -> None:
@@ -206,7 +223,7 @@ async def test_the_language_is_switched_in_place(site: Site) -> None:
     async with framed(site, await site.clause_link()) as seen:
         async with seen.page.expect_event("framenavigated"):
             await seen.frame.click(".language")
-        await seen.reload_frame()
+        await seen.loaded()
         assert await seen.frame.get_attribute("#next", "aria-label") == "下一页"
         assert await seen.frame.input_value("#number") == "2"
         assert await seen.frame.locator("rect.term").count() == 1
