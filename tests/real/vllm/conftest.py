@@ -22,7 +22,6 @@ class Servers:
 
     minilm: Served
     qwen3: Served
-    second_qwen3: Served
     reranker: Served
 
 
@@ -56,7 +55,6 @@ async def servers(vllm_environment: Path, tiny_models: Path, minilm_folder: Path
         yield Servers(
             *await asyncio.gather(
                 running.enter_async_context(serving(vllm_environment, minilm_folder, "minilm")),
-                running.enter_async_context(serving(vllm_environment, embedding, QWEN3, *EMBEDDING)),
                 running.enter_async_context(serving(vllm_environment, embedding, QWEN3, *EMBEDDING)),
                 running.enter_async_context(
                     serving(vllm_environment, tiny_models / "Qwen3-Reranker-tiny", "reranker", *RERANKING, key=KEY)

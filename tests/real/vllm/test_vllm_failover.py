@@ -4,13 +4,14 @@ import asyncio
 import itertools
 import os
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from embedding_backend.hosted import HostedModel
-from tests.real.vllm.conftest import Servers, connect
+from tests.real.vllm.conftest import QWEN3, Servers, connect
 from tests.real.vllm.servers import EMBEDDING, Served, serving
 
 pytestmark = pytest.mark.anyio
@@ -34,10 +35,17 @@ def is_up(model: HostedModel, served: Served) -> bool:
     return bool(model.metrics.registry.get_sample_value("pincite_embed_endpoint_up", labels))
 
 
+@pytest.fixture
+async def second(servers: Servers, vllm_environment: Path) -> AsyncIterator[Served]:
+    """A server beside the shared one of the same model, for this test to kill."""
+    async with serving(vllm_environment, servers.qwen3.folder, QWEN3, *EMBEDDING) as served:
+        yield served
+
+
 async def test_a_server_killed_under_load_costs_no_request_and_returns(
-    servers: Servers, vllm_environment: Path
+    servers: Servers, second: Served, vllm_environment: Path
 ) -> None:
-    first, second = servers.qwen3, servers.second_qwen3
+    first = servers.qwen3
     model = await connect(first, second)
     numbers, answers, enough = itertools.count(), [0], asyncio.Event()
 
@@ -65,10 +73,12 @@ async def test_a_server_killed_under_load_costs_no_request_and_returns(
             assert answered(model, first) > 0
             assert answered(model, second) > 0
             os.killpg(second.pid, signal.SIGKILL)
-            await reaches(asyncio.ensure_future(until_answers(_ANSWERS)))
-            assert not is_up(model, second)
-            assert is_up(model, first)
+            # Its connections last until the system has freed all of its memory, which takes a while on a busy machine.
+            while is_up(model, second):
+                await reaches(asyncio.ensure_future(until_answers(1)))
             before = answered(model, second)
+            await reaches(asyncio.ensure_future(until_answers(_ANSWERS)))
+            assert answered(model, second) == before
             async with serving(vllm_environment, second.folder, second.name, *EMBEDDING, port=second.port):
                 while answered(model, second) < before + 2:
                     await reaches(asyncio.ensure_future(until_answers(1)))
