@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import struct
+import sys
 import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,6 +36,9 @@ def main() -> None:
     options = parser.parse_args()
     sandbox.die_with_parent()
     request_fd, reply_fd = sandbox.silence()
+    # PyMuPDF loads them where they are installed: 60 MB and half a second, for what it is never asked.
+    for optional in ("pymupdf.layout", "pymupdf4llm"):
+        sys.modules[optional] = None  # type: ignore[assignment]
     files = socket.socket(fileno=options.files_fd)
     confined = sandbox.confine([str(options.tessdata)] if options.tessdata else [])
     sandbox.limit_resources(options.memory_bytes)

@@ -71,7 +71,7 @@ def development() -> Path:
 
     It is shared by all checkouts with the same lock and Python; one that nobody used for a month is removed.
     """
-    return _in_cache("dev", ROOT / "requirements-dev.txt", lambda folder: None)
+    return _in_cache("dev", ROOT / "requirements-dev.txt", compile_for_workers)
 
 
 def vllm() -> Path:
@@ -182,6 +182,7 @@ def _finish_runtime(folder: Path) -> None:
         for path in list(packages.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     (packages / "pincite.pth").write_text(f"{ROOT}\n")
+    compile_for_workers(folder)
     launcher = folder / "bin" / "pincite"
     launcher.write_text(LAUNCHER)
     launcher.chmod(0o755)
@@ -206,7 +207,15 @@ def compile_all(folder: Path) -> None:
 
     Some packages carry templates that do not compile; they stay as they are.
     """
-    packages = next((folder / "lib").glob("python3*")) / "site-packages"
+    _compile(folder, next((folder / "lib").glob("python3*")) / "site-packages")
+
+
+def compile_for_workers(folder: Path) -> None:
+    """Compile PyMuPDF: only parser processes load it, and they may write nothing, so that each would compile it."""
+    _compile(folder, next((folder / "lib").glob("python3*")) / "site-packages" / "pymupdf")
+
+
+def _compile(folder: Path, packages: Path) -> None:
     command = [str(folder / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(packages)]
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
