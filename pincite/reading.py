@@ -206,7 +206,8 @@ class Reading:
         find = partial(self.search, who, kb, k=k, where=where)
         settings = [kb.settings for kb in await self._chosen(who, kb)]
         wanted = {name: any(getattr(each, name) for each in settings) for name in HELPS} | dict(helps or {})
-        events = answer(question, find, self._opened.language_model, history=history, helps=Help(**wanted))
+        helping = Help(**wanted, timeout_s=self.settings.llm_help_timeout_s)
+        events = answer(question, find, self._opened.language_model, history=history, helps=helping)
         async with aclosing(events):
             async for event in events:
                 yield event

@@ -80,16 +80,17 @@ async def _found(
     clock: "_Clock",
 ) -> tuple[str, SearchResult]:
     """Return the question as it is understood, and what was found with the helps that are wanted and possible."""
-    if helps != NO_HELP and model is None:
+    if helps.wanted and model is None:
         clock.note("query help", "left out: it needs a language model; set PINCITE_LLM_URL")
     if helps.follow_up and history and model is not None:
-        whole = await query_help.whole_question(question, history, model)
+        whole = await query_help.whole_question(question, history, model, helps.timeout_s)
         clock.note("follow-up", whole.outcome)
         question = whole.texts[0] if whole.texts else question
     wanted = []
     if model is not None:
-        wanted += [("sub-questions", query_help.parts(question, model))] if helps.sub_questions else []
-        wanted += [("hyde", query_help.imagined(question, model))] if helps.hyde else []
+        limit = helps.timeout_s
+        wanted += [("sub-questions", query_help.parts(question, model, limit))] if helps.sub_questions else []
+        wanted += [("hyde", query_help.imagined(question, model, limit))] if helps.hyde else []
     found, *helped = await _together(find(question), *(work for _, work in wanted))
     clock.note("search", f"{len(found.passages)} passages")
     for (name, _), help_ in zip(wanted, helped, strict=True):

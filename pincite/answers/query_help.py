@@ -14,8 +14,7 @@ from pincite.answers.language_model import LanguageModel, WritingFailed
 from pincite.answers.prompting import Message
 from pincite.passage import Passage, SearchResult
 
-# Seconds each help may take, and tokens it may write.
-TIMEOUT_S = 4.0
+# Tokens that each help may write.
 _MOST_TOKENS = 160
 _MOST_PARTS = 3
 # Passages that all the helps together may add.
@@ -44,11 +43,17 @@ _NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)、]|[-*•])\s*")
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """Which helps are wanted."""
+    """Which helps are wanted, and how many seconds each of them may take."""
 
     follow_up: bool = False
     hyde: bool = False
     sub_questions: bool = False
+    timeout_s: float = 4.0
+
+    @property
+    def wanted(self) -> bool:
+        """Say whether any is."""
+        return self.follow_up or self.hyde or self.sub_questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +64,39 @@ class Helped:
     texts: tuple[str, ...] = ()
 
 
-async def whole_question(question: str, history: Sequence[Message], model: LanguageModel) -> Helped:
+async def whole_question(question: str, history: Sequence[Message], model: LanguageModel, timeout_s: float) -> Helped:
     """Return the question as it is asked without the conversation; no text where that failed."""
     told = [
         f"{message['role']}: {' '.join(message['content'].split())[:_MOST_CHARACTERS]}"
         for message in history[-_MOST_MESSAGES:]
     ]
-    written = await _written(model, _FOLLOW_UP, "\n".join([*told, f"The last question: {question}"]))
+    written = await _written(model, _FOLLOW_UP, "\n".join([*told, f"The last question: {question}"]), timeout_s)
     if not written.texts:
         return written
     return Helped(f"asked as: {written.texts[0]}", written.texts[:1])
 
 
-async def parts(question: str, model: LanguageModel) -> Helped:
+async def parts(question: str, model: LanguageModel, timeout_s: float) -> Helped:
     """Return the questions a compound question consists of; none where it is one."""
-    written = await _written(model, _PARTS, question)
+    written = await _written(model, _PARTS, question, timeout_s)
     asked = tuple(text for text in written.texts[:_MOST_PARTS] if text != question)
     if not written.texts or len(asked) < 2:
         return replace(written, outcome=written.outcome or "one question", texts=())
     return Helped(f"{len(asked)} questions: {' / '.join(asked)}", asked)
 
 
-async def imagined(question: str, model: LanguageModel) -> Helped:
+async def imagined(question: str, model: LanguageModel, timeout_s: float) -> Helped:
     """Return an answer as it might stand in a document, to search for."""
-    written = await _written(model, _IMAGINED, question)
+    written = await _written(model, _IMAGINED, question, timeout_s)
     text = " ".join(written.texts)
     return Helped("an imagined answer was searched for", (text,)) if text else written
 
 
-async def _written(model: LanguageModel, rule: str, text: str) -> Helped:
+async def _written(model: LanguageModel, rule: str, text: str, timeout_s: float) -> Helped:
     """Return what the model wrote, line by line; no line, and why, where it failed."""
     messages = [{"role": "system", "content": rule}, {"role": "user", "content": text}]
     try:
-        written = await model.complete(messages, TIMEOUT_S, _MOST_TOKENS)
+        written = await model.complete(messages, timeout_s, _MOST_TOKENS)
     except WritingFailed as failure:
         return Helped(f"left out: {failure}")
     lines = tuple(stripped for line in written.splitlines() if (stripped := _NUMBERED.sub("", line).strip()))

@@ -125,6 +125,12 @@ class Settings(BaseSettings):
     llm_timeout_s: float = Field(
         default=30.0, gt=0, description="Seconds the language model may be silent before the answer does without it."
     )
+    llm_help_timeout_s: float = Field(
+        default=4.0,
+        gt=0,
+        description="Seconds that each help for a question (`follow_up`, `sub_questions`, `hyde`) may take before it "
+        "is left out.",
+    )
     llm_max_tokens: int = Field(default=1024, ge=16, le=32_768, description="Tokens of the longest written answer.")
     max_file_mb: int = Field(default=200, ge=1, description="Megabytes one document may have.")
     max_upload_files: int = Field(default=1000, ge=1, description="Files one upload may carry.")

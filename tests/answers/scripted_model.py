@@ -22,12 +22,20 @@ class ScriptedModel:
 
     `goes` says how: "well", "cut" (the connection ends without an end), "garbage" (no JSON), "other" (JSON of another
     kind), "page" (HTML), "whole" (one JSON object instead of a stream), "silent" (nothing comes), "failing" (status
-    500), "length" (the limit is reached), "error" (an error inside the stream).
+    500), "length" (the limit is reached), "error" (an error inside the stream). `silent_to` says to which messages
+    nothing comes, whatever comes to others.
     """
 
-    def __init__(self, text: str = "", goes: str = "well", reply: Callable[[list[dict[str, str]]], str] | None = None):
+    def __init__(
+        self,
+        text: str = "",
+        goes: str = "well",
+        reply: Callable[[list[dict[str, str]]], str] | None = None,
+        silent_to: Callable[[list[dict[str, str]]], bool] = lambda _: False,
+    ):
         self.text = text
         self.goes = goes
+        self.silent_to = silent_to
         self.reply = reply
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
@@ -62,6 +70,8 @@ class ScriptedModel:
         body = await request.json()
         self.asked.append(body)
         self.keys.append(request.headers.get("authorization"))
+        if self.silent_to(body["messages"]):
+            return StreamingResponse(self._silence(), media_type="text/event-stream")
         text = self.reply(body["messages"]) if self.reply else self.text
         if self.goes == "failing":
             return JSONResponse({"error": {"message": "a secret of the server"}}, 500)
@@ -70,6 +80,10 @@ class ScriptedModel:
         if self.goes == "whole":
             return JSONResponse({"choices": [{"message": {"role": "assistant", "content": text}}]})
         return StreamingResponse(self._stream(text), media_type="text/event-stream")
+
+    async def _silence(self) -> AsyncIterator[str]:
+        await self.released.wait()
+        yield "data: [DONE]\n\n"
 
     async def _stream(self, text: str) -> AsyncIterator[str]:
         for start in range(0, len(text), 5):

@@ -84,6 +84,36 @@ async def test_a_help_that_fails_is_left_out_and_the_trace_says_so(helps: Help) 
     assert any(step.outcome.startswith("left out: ") for step in made.trace)
 
 
+ALL = Help(follow_up=True, hyde=True, sub_questions=True, timeout_s=0.05)
+LATE = "left out: the language model did not answer within 0.05 s"
+
+
+def asked_for_help(messages: list[dict[str, str]]) -> bool:
+    """Say whether a model is asked for help, and not for the answer."""
+    return "passages" not in messages[0]["content"]
+
+
+async def test_helps_that_come_too_late_leave_the_evidence_of_the_plain_question() -> None:
+    searches, question = Searches(), "What is the limit in London?"
+    scripted = ScriptedModel("The hotel limit in London is 175 pounds [1].", silent_to=asked_for_help)
+    made = await ask(scripted, searches, question, ALL)
+    assert searches.asked == [question]
+    assert (made.question, made.kind, made.passages) == (question, "written", (LONDON,))
+    assert made.text == "The hotel limit in London is 175 pounds [1]."
+    told = {step.name: step.outcome for step in made.trace}
+    assert (told["follow-up"], told["sub-questions"], told["hyde"]) == (LATE, LATE, LATE)
+
+
+async def test_a_model_that_never_answers_leaves_quotes_of_what_the_plain_question_finds() -> None:
+    searches, question = Searches(), "What is the limit in London?"
+    scripted = ScriptedModel(goes="silent")
+    async with scripted.serving(timeout_s=0.5) as model:
+        made = whole([event async for event in answer(question, searches.find, model, history=HISTORY, helps=ALL)])
+    assert (searches.asked, made.kind, made.passages) == ([question], "extractive", (LONDON,))
+    assert sum(step.outcome.startswith("left out: ") for step in made.trace) == 3
+    assert any("silent for 0.5 s" in note for note in made.notes)
+
+
 async def test_without_a_language_model_the_trace_says_that_help_needs_one() -> None:
     events = [event async for event in answer("London?", Searches().find, helps=Help(hyde=True))]
     assert any("PINCITE_LLM_URL" in step.outcome for step in whole(events).trace)

@@ -80,3 +80,19 @@ async def test_help_is_a_setting_that_a_request_overrides(library: Served, scrip
     assert ["hyde" in names for names in steps] == [True, False]
     wrong = await library.http.post("/v1/chat/completions", json=asked(query_help={"hide": True}))
     assert wrong.status_code == 422
+
+
+async def test_help_that_is_late_is_left_out_after_the_seconds_that_are_set(tmp_path: Path) -> None:
+    scripted = ScriptedModel(WRITTEN, silent_to=lambda messages: "passages" not in messages[0]["content"])
+    async with served(scripted.app) as address, serve(tmp_path, llm_url=address, llm_help_timeout_s=0.05) as library:
+        await library.add("library", DOCUMENTS)
+        plain, helped = [
+            (await library.http.post("/v1/chat/completions", json=request)).json()
+            for request in (asked(), asked(query_help={"hyde": True, "sub_questions": True}))
+        ]
+        scripted.released.set()
+    told = {step["step"]: step["outcome"] for step in helped["answer"]["trace"]}
+    late = "left out: the language model did not answer within 0.05 s"
+    assert (told["hyde"], told["sub-questions"]) == (late, late)
+    assert [citation["id"] for citation in helped["context"]] == [citation["id"] for citation in plain["context"]]
+    assert helped["choices"] == plain["choices"]
