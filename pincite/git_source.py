@@ -20,6 +20,7 @@ from pincite.errors import InvalidSource
 from pincite.sources import Sink, SourceFile, skipped, text_name, too_large
 
 CLONE_TIMEOUT_S = 900.0
+CONNECT_TIMEOUT_S = 30
 READ_TIMEOUT_S = 60.0
 MAX_CLONE_BYTES = 4 * 1024**3
 COPY_BYTES = 1024 * 1024
@@ -41,13 +42,31 @@ _WEB_PATHS = (
     ("gitea", "src/commit"),
     ("forgejo", "src/commit"),
 )
-# What git says, in the C locale, and what it means to a reader.
+# What shells say, and what git and ssh say of a host.
+_NO_SSH = ("ssh: not found", "ssh: command not found")
+_NO_ANSWER = ("connection refused", "timed out", "no route to host", "network is unreachable", "failed to connect")
+# What git and ssh say, in the C locale, and what it means to a reader; the first one counts.
 _CAUSES = (
     ("could not resolve host", "its host is unknown; check the address"),
     ("authentication failed", "it needs a login; set up a git credential helper or an SSH key for this server's user"),
     ("could not read username", "it needs a login, or does not exist; set up a git credential helper"),
-    ("permission denied", "access was denied; check the SSH key of this server's user"),
-    ("host key verification failed", "the host's SSH key is unknown; connect once by hand to accept it"),
+    *((phrase, "ssh is not installed on this server; install it, or give the https address") for phrase in _NO_SSH),
+    (
+        "remote host identification has changed",
+        "its host shows another SSH key than before; find out why, then correct known_hosts in ~/.ssh of this server's "
+        "user",
+    ),
+    (
+        "host key verification failed",
+        "its host's SSH key is unknown; put it into known_hosts in ~/.ssh of this server's user (ssh-keyscan), "
+        "compared with what the host publishes",
+    ),
+    ("load key", "the SSH key in ~/.ssh cannot be used; its file has to be this server's user's alone (chmod 600)"),
+    (
+        "permission denied",
+        "access was denied; let it be read with the SSH key in ~/.ssh of this server's user, one without a passphrase",
+    ),
+    *((phrase, "its host does not answer; check the address and the way there") for phrase in _NO_ANSWER),
     ("not found", "there is no such repository"),
     ("does not appear to be a git repository", "there is no such repository"),
     ("does not exist", "there is no such repository"),
@@ -326,7 +345,8 @@ def _environment() -> Mapping[str, str]:
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_LFS_SKIP_SMUDGE": "1",
         "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+        # Nobody is there to be asked: what would be is refused, a host whose key is not known among it.
+        "GIT_SSH_COMMAND": f"ssh -oBatchMode=yes -oConnectTimeout={CONNECT_TIMEOUT_S}",
         "GIT_ASKPASS": "",
         "SSH_ASKPASS": "",
     }

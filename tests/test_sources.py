@@ -1,6 +1,7 @@
 """Sources are read, never followed out of, never run."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -236,6 +237,40 @@ def test_a_clone_that_fails_says_why_without_paths(tmp_path: Path) -> None:
     assert str(tmp_path) not in caught.value.message
     with pytest.raises(InvalidSource, match="could not be cloned"):
         git_source._clone_into(tmp_path / "clone", f"file://{tmp_path}/missing", ("https",), None)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("No ED25519 host key is known for h.\nHost key verification failed.", "put it into known_hosts in ~/.ssh"),
+        ("REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key verification failed.", "another SSH key than before"),
+        ("git@h: Permission denied (publickey).", "access was denied"),
+        ('Load key "id": Permission denied\ngit@h: Permission denied (publickey).', "cannot be used"),
+        ("ssh: connect to host h port 22: Connection refused", "does not answer"),
+        ("ssh: connect to host h port 22: Connection timed out", "does not answer"),
+        ("ssh: Could not resolve hostname h: Name or service not known", "its host is unknown"),
+        ("ERROR: Repository not found.", "there is no such repository"),
+    ],
+)
+def test_what_ssh_says_is_told_with_what_to_do(
+    said: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ssh"
+    program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{said}\nEND\nexit 255\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(InvalidSource, match=told):
+        git_source._clone_into(tmp_path / "clone", "git@h:x.git", ("ssh",), None)
+
+
+def test_a_server_without_ssh_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git = shutil.which("git")
+    assert git is not None
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").symlink_to(git)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(InvalidSource, match="ssh is not installed on this server"):
+        git_source._clone_into(tmp_path / "clone", "git@h:x.git", ("ssh",), None)
 
 
 def test_a_repository_without_commits_is_refused(tmp_path: Path) -> None:

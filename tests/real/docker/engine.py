@@ -78,6 +78,14 @@ class Container:
             assert time.monotonic() < deadline, f"it is not ready after {READY_S} s:\n{self.everything()}"
             time.sleep(BETWEEN_LOOKS_S)  # a container tells only when it is asked
 
+    def wait_until_healthy(self) -> None:
+        """Wait until the engine calls it healthy, or fail with what it said."""
+        deadline = time.monotonic() + READY_S
+        while (health := self.inspect()["State"].get("Health", {}).get("Status")) != "healthy":
+            assert health == "starting", self.everything()
+            assert time.monotonic() < deadline, self.everything()
+            time.sleep(BETWEEN_LOOKS_S)  # the engine looks every fifteen seconds, and tells only when it is asked
+
     def everything(self) -> str:
         """Return the end of all that was logged, for a failure."""
         ran = subprocess.run(["docker", "logs", "--tail", "80", self.name], capture_output=True, text=True, check=False)

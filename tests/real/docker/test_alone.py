@@ -15,15 +15,6 @@ from tests.real.docker.engine import ROOT, Container, docker, here, removed
 
 CLOSED = ("--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
 QUESTION = "How quickly do I have to report a stolen laptop?"
-HEALTHY_S = 600
-
-
-def wait_until_healthy(container: Container) -> None:
-    deadline = time.monotonic() + HEALTHY_S
-    while (health := container.inspect()["State"].get("Health", {}).get("Status")) != "healthy":
-        assert health == "starting", container.everything()
-        assert time.monotonic() < deadline, container.everything()
-        time.sleep(1)  # the engine looks every fifteen seconds, and tells only when it is asked
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +24,7 @@ def alone(images: dict[str, float]) -> Iterator[Container]:
     try:
         docker("run", "--detach", *CLOSED, "--volume", f"{name}:/data", *samples, "--name", name, ALONE)
         container = Container(name)
-        wait_until_healthy(container)
+        container.wait_until_healthy()
         container.run(
             "pincite", "add", "samples", "/samples/handbook.pdf", "/samples/contract.zh.pdf", "/samples/manual.md"
         )
@@ -113,7 +104,7 @@ def test_a_backup_makes_a_fresh_volume_answer_the_same(alone: Container, tmp_pat
 
 def test_it_idles_in_little_memory_and_stops_cleanly(alone: Container, images: dict[str, float]) -> None:
     docker("restart", alone.name)
-    wait_until_healthy(alone)
+    alone.wait_until_healthy()
     alone.search(QUESTION)
     images["memory of Pincite alone, idle, MB"] = alone.memory_mb()
     started = time.monotonic()
