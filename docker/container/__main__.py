@@ -10,20 +10,17 @@ import sys
 from pathlib import Path
 from typing import Never
 
-import httpx
-
 import house
+from functions import Functions
 from installation import Installation
-from openwebui import Refused, installation_key
-from supervision import PartFailed, process, ready, supervise
+from supervision import PartFailed, finished, ready, supervise
 
 DATA = Path("/data")
 SAMPLES = Path("/opt/pincite/samples")
 SAMPLE_FILES = ("handbook.pdf", "contract.zh.pdf", "manual.md")
 KNOWLEDGE_BASE = "samples"
 QUESTION = "How quickly do I have to report a stolen laptop?"
-SAMPLES_DONE, GREETED, ANSWERING = "samples-added", "greeted", "answering-model-set"
-BETWEEN_LOOKS_S = 15.0
+SAMPLES_DONE, GREETED = "samples-added", "greeted"
 
 
 def say(line: str) -> None:
@@ -76,61 +73,21 @@ async def run(installation: Installation) -> Never:
         await add_samples(installation, environment)
         say("Pincite is ready.")
         await ready(chat)
-        known = await install(installation, administrator, environment)
+        functions = Functions(installation, administrator, environment, say)
+        await functions.install()
         greet(installation, administrator)
-        while True:
-            await asyncio.sleep(BETWEEN_LOOKS_S)
-            # A knowledge base made since, or one with other readers, shows in Open WebUI without anyone's doing.
-            if await knowledge_bases(environment) not in (known, None):
-                known = await install(installation, administrator, environment)
+        await functions.keep()
 
 
 async def add_samples(installation: Installation, environment: dict[str, str]) -> None:
     """Index the samples, once: whoever removes them has removed them."""
     if installation.kept(SAMPLES_DONE):
         return
-    if await command(environment, "add", KNOWLEDGE_BASE, *(f"{SAMPLES}/{name}" for name in SAMPLE_FILES)):
+    files = (f"{SAMPLES}/{name}" for name in SAMPLE_FILES)
+    if await finished(("pincite", "add", KNOWLEDGE_BASE, *files), environment):
         say("The samples could not be indexed; the lines above say why.")
     else:
         installation.keep(SAMPLES_DONE, KNOWLEDGE_BASE)
-
-
-async def install(
-    installation: Installation, administrator: tuple[str, str], environment: dict[str, str]
-) -> list[tuple[str, str, str]] | None:
-    """Install the functions and the models in Open WebUI, and return the knowledge bases they are of."""
-    found = await knowledge_bases(environment)
-    try:
-        key = await installation_key(house.OPENWEBUI_URL, installation, administrator)
-    except Refused as refused:
-        say(str(refused))
-        return found
-    answering = ("--answering-model", "pincite") if os.environ.get("PINCITE_LLM_URL") else ()
-    if installation.kept(ANSWERING):
-        answering = ()  # an administrator may have chosen another since
-    arguments = ("--url", house.OPENWEBUI_URL, "--pincite-url", house.PINCITE_URL, *answering)
-    if await command(environment | {"OPENWEBUI_TOKEN": key}, "openwebui", "install", *arguments):
-        say("The functions could not be installed in Open WebUI; the lines above say why.")
-    elif answering:
-        installation.keep(ANSWERING, "pincite")
-    return found
-
-
-async def knowledge_bases(environment: dict[str, str]) -> list[tuple[str, str, str]] | None:
-    """Return what the models depend on: ids, names, readers; None while Pincite does not answer."""
-    headers = {"Authorization": f"Bearer {environment['PINCITE_ADMIN_KEY']}"}
-    try:
-        async with httpx.AsyncClient(base_url=house.PINCITE_URL, headers=headers, trust_env=False) as http:
-            listed = (await http.get("/api/knowledge-bases")).raise_for_status().json()
-    except httpx.HTTPError:
-        return None
-    return sorted((kb["id"], kb["name"], str(kb["settings"]["readers"])) for kb in listed)
-
-
-async def command(environment: dict[str, str], *arguments: str) -> int:
-    """Run a `pincite` command and return its exit status."""
-    async with process(("pincite", *arguments), environment) as running:
-        return await running.wait()
 
 
 def greet(installation: Installation, administrator: tuple[str, str]) -> None:

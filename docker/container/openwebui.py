@@ -24,7 +24,7 @@ async def installation_key(url: str, installation: Installation, administrator: 
     """Return an API key that may install; the account it belongs to is made the first time.
 
     Raises:
-        Refused: the account is gone, or may not have a key.
+        Refused: Open WebUI does not answer, or fails; the account is gone, or may not have a key.
     """
     async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False) as http:
         try:
@@ -34,7 +34,9 @@ async def installation_key(url: str, installation: Installation, administrator: 
             password = installation.secret("open-webui-account")
             token = await _sign_in(http, ACCOUNT, password) or await _make_account(http, administrator, password)
             return installation.keep(KEY, (await _ask(http, token, "POST", "/api/v1/auths/api_key"))["api_key"])
-        except (httpx.HTTPError, KeyError) as error:
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            if _may_pass(error):
+                raise Refused(f"Open WebUI does not answer as it should ({_why(error)}).") from None
             raise Refused(
                 f"Open WebUI does not let the account {ACCOUNT} in ({_why(error)}): its functions and models "
                 f"stay as they are. To let it make another, remove that account in Open WebUI and "
@@ -54,12 +56,21 @@ async def _make_account(http: httpx.AsyncClient, administrator: tuple[str, str],
 async def _sign_in(http: httpx.AsyncClient, email: str, password: str) -> str:
     """Return a token, "" if they do not open."""
     answer = await http.post("/api/v1/auths/signin", json={"email": email, "password": password})
-    return str(answer.json()["token"]) if answer.is_success else ""
+    if answer.status_code in {httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        return ""
+    return str(answer.raise_for_status().json()["token"])
 
 
 async def _ask(http: httpx.AsyncClient, token: str, method: str, path: str, form: Any = None) -> Any:
     answer = await http.request(method, path, json=form, headers={"Authorization": f"Bearer {token}"})
     return answer.raise_for_status().json()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Say whether the reason may go by itself: it is not there, it fails, or it was asked too often."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.is_server_error or error.response.status_code == httpx.codes.TOO_MANY_REQUESTS
+    return isinstance(error, httpx.TransportError)
 
 
 def _why(error: Exception) -> str:

@@ -42,8 +42,7 @@ async def supervise(part: Part, say: Callable[[str], None]) -> Never:
     """
     deaths: deque[float] = deque(maxlen=DEATHS)
     while True:
-        async with process(part.command, part.environment) as running:
-            status = await running.wait()
+        status = await finished(part.command, part.environment)
         deaths.append(time.monotonic())
         if len(deaths) == DEATHS and deaths[-1] - deaths[0] < WITHIN_S:
             raise PartFailed(f"{part.name} ended with status {status}, for the third time in ten minutes.")
@@ -58,6 +57,12 @@ async def ready(part: Part) -> None:
                 if (await http.get(part.ready_url)).status_code == httpx.codes.OK:
                     return
             await asyncio.sleep(BETWEEN_LOOKS_S)
+
+
+async def finished(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a program to its end, and return its exit status."""
+    async with process(command, environment) as running:
+        return await running.wait()
 
 
 @asynccontextmanager
