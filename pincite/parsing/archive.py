@@ -11,6 +11,7 @@ from lxml import etree
 
 from pincite.errors import CorruptDocument, DocumentTooLarge, EncryptedDocument
 from pincite.parsing.naming import shown_name
+from pincite.parsing.zip_damage import ZIP_DAMAGE
 
 MAX_MEMBERS = 20_000
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
@@ -31,7 +32,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
             members = self._zip.infolist()
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except ZIP_DAMAGE as error:
             raise self._damaged() from error
         if any(m.flag_bits & 1 for m in members):
             raise EncryptedDocument(f"{self._shown}: the document is protected by a password; save a copy without one")
@@ -50,12 +51,8 @@ class Archive:
         try:
             # zipfile stops at the size that the directory declares, whatever the stream holds.
             return self._zip.read(member)
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        except ZIP_DAMAGE as error:
             raise self._damaged() from error
-        except Exception as error:
-            if type(error).__module__ == "zlib":
-                raise self._damaged() from error
-            raise
 
     def xml(self, member: str) -> Any | None:
         """Return the root element of `member`, None where there is none. Raises CorruptDocument."""

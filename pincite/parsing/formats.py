@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from pincite.errors import CorruptDocument, EmptyDocument, EncryptedDocument, UnsupportedFormat
 from pincite.parsing.naming import shown_name
+from pincite.parsing.zip_damage import ZIP_DAMAGE
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -209,7 +210,7 @@ def _inside_zip(data: bytes, shown: str, extension: str) -> str:
             mimetype = b""
             if "mimetype" in names and archive.getinfo("mimetype").file_size < 200:
                 mimetype = archive.read("mimetype").strip()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except ZIP_DAMAGE as error:
         if extension in _ZIP_EXTENSIONS:
             raise CorruptDocument(f"{shown}: the file is damaged or cut short; export it again") from error
         raise _unsupported(shown, "a damaged archive", _UNPACK) from error

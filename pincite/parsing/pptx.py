@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator
 from typing import Any
-from zipfile import BadZipFile
 
 from lxml import etree
 from pptx import Presentation
@@ -18,6 +17,7 @@ from pincite.parsing.drawing_text import chart_rows, paragraph_texts
 from pincite.parsing.html import CELL_GAP
 from pincite.parsing.naming import sensible_title, shown_name
 from pincite.parsing.text_builder import TextBuilder
+from pincite.parsing.zip_damage import ZIP_DAMAGE
 
 _EMU_PER_POINT = 12_700
 _MAX_GROUP_DEPTH = 30
@@ -26,12 +26,11 @@ _FURNITURE = {"sldNum", "ftr", "dt"}
 _READ_ERRORS = (
     PythonPptxError,
     KeyError,
-    ValueError,
     AttributeError,
     IndexError,
     TypeError,
     etree.LxmlError,
-    BadZipFile,
+    *ZIP_DAMAGE,
 )
 
 

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile
 
 from lxml import etree
 from openpyxl import load_workbook
@@ -20,22 +19,21 @@ from pincite.parsing.html import CELL_GAP
 from pincite.parsing.naming import sensible_title, shown_name, title_from_name
 from pincite.parsing.text_builder import TextBuilder
 from pincite.parsing.xlsx_display import shown
+from pincite.parsing.zip_damage import ZIP_DAMAGE
 
 MAX_ROWS = 1_048_576  # of the format itself; a damaged row number would have the reader count to it
 MAX_COLUMNS = 16_384
 _HIDDEN_TAG = re.compile(rb'<(?:\w{1,20}:)?(row|col)\b[^>]*?\bhidden="(?:1|true)"[^>]*>')
 _NUMBER = re.compile(rb'\b(r|min|max)="(\d{1,9})"')
 _READ_ERRORS = (
-    OSError,
     KeyError,
-    ValueError,
     TypeError,
     AttributeError,
     IndexError,
     InvalidFileException,
-    BadZipFile,
     ParseError,
     etree.LxmlError,
+    *ZIP_DAMAGE,
 )
 _FORMULA_WITHOUT_VALUE = re.compile(rb"<f[ >/](?:(?!</?c[ >]).)*?(?:</f>|/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>", re.DOTALL)
 

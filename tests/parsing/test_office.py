@@ -54,6 +54,17 @@ def test_each_slide_is_a_page_with_its_title_tables_charts_and_notes() -> None:
     assert [(w.code, w.page) for w in document.warnings] == [("page_without_text", 3)]
 
 
+def test_a_picture_that_cannot_be_unpacked_is_damage() -> None:
+    out = io.BytesIO()
+    Presentation().save(out)
+    data = bytearray(out.getvalue())
+    picture = zipfile.ZipFile(out).getinfo("docProps/thumbnail.jpeg")
+    # The stream follows the header and the name: a block of a kind that deflate does not have (RFC 1951, 3.2.3).
+    data[picture.header_offset + 30 + len(picture.filename)] |= 0b110
+    with pytest.raises(CorruptDocument, match="save it again"):
+        parse_pptx(bytes(data), "show.pptx")
+
+
 def workbook() -> Any:
     book: Any = openpyxl.Workbook()
     book.active.title = "Prices"
