@@ -56,7 +56,7 @@ class Framed:
     complaints: list[str] = field(default_factory=list)
 
     async def loaded(self) -> None:
-        """Wait until the frame has loaded its page and knows its size, which reaches a sandboxed frame's own process late."""
+        """Wait until the frame has loaded its page and knows its size, which a sandboxed one is told late."""
         await self.frame.wait_for_load_state("networkidle")
         size = list((self.page.viewport_size or {}).values())
         await self.frame.wait_for_function("size => `${[innerWidth, innerHeight]}` === `${size}`", arg=size)
