@@ -8,14 +8,12 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from pincite.access import Principal
 from pincite.data_lock import LOCK_NAME
-from pincite.records import Job
 from pincite.settings import load_settings
 from pincite.workspace import Workspace
 from tests.fakes import FakeEmbedder
+from tests.owner import OWNER, add
 
-OWNER = Principal.system()
 QUESTIONS = ("How heavy is pump 3?", "Which pump weighs 14 kilograms?", "bronze")
 Members = dict[str, bytes]
 
@@ -30,14 +28,6 @@ def pumps(folder: Path, count: int = 9) -> Path:
     for number in range(count):
         (folder / f"{number}.md").write_text(pump(number))
     return folder
-
-
-async def finish(workspace: Workspace, job: Job) -> Job:
-    return [snapshot async for snapshot in workspace.job_events(OWNER, job.id)][-1]
-
-
-async def add(workspace: Workspace, source: Path) -> Job:
-    return await finish(workspace, await workspace.add(OWNER, "pumps", [str(source)], create=True))
 
 
 async def backed_up(workspace: Workspace) -> bytes:
@@ -82,5 +72,5 @@ class Made(NamedTuple):
 async def make(folder: Path) -> Made:
     """Return a backup of four documents that are added in a folder."""
     async with Workspace(load_settings(data=folder / "data", parser_workers=1), embedder=FakeEmbedder()) as opened:
-        await add(opened, pumps(folder / "documents", 4))
+        await add(opened, "pumps", pumps(folder / "documents", 4))
         return Made(await backed_up(opened), await answers(opened))

@@ -23,8 +23,9 @@ from pincite.ingestion import UploadedFile
 from pincite.restoring import restore
 from pincite.settings import Settings, load_settings
 from pincite.workspace import Workspace
-from tests.backups import OWNER, add, answers, backed_up, compressed, finish, members, pump, pumps
+from tests.backups import answers, backed_up, compressed, members, pump, pumps
 from tests.fakes import FakeEmbedder, HaltingEmbedder
+from tests.owner import OWNER, add, finish
 
 pytestmark = pytest.mark.anyio
 
@@ -107,7 +108,7 @@ async def test_uploads_that_wait_are_in_the_backup(
 async def test_what_is_removed_or_rebuilt_while_a_backup_is_read_is_still_in_it(
     workspace: Workspace, folder: Path, elsewhere: Settings
 ) -> None:
-    await add(workspace, folder)
+    await add(workspace, "pumps", folder)
     before = await answers(workspace)
     async with workspace.backup(OWNER) as backup:
         pieces = backup.pieces()
@@ -125,7 +126,7 @@ async def test_what_is_removed_or_rebuilt_while_a_backup_is_read_is_still_in_it(
 async def test_writing_waits_while_the_moment_is_kept_and_searching_does_not(
     workspace: Workspace, folder: Path, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await add(workspace, folder)
+    await add(workspace, "pumps", folder)
     taking, go_on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     real = snapshot.take
@@ -168,7 +169,7 @@ async def test_a_folder_without_a_server_is_backed_up_when_nobody_writes_it(
             await backed_up(reader)
     assert not settings.data.exists()
     async with Workspace(settings, embedder=FakeEmbedder()) as writer:
-        await add(writer, folder)
+        await add(writer, "pumps", folder)
         before = await answers(writer)
     async with Workspace(settings, embedder=FakeEmbedder(), read_only=True) as reader:
         with DataLock(settings.data), pytest.raises(DataFolderBusy):

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from pincite.access import Principal
 from pincite.ingestion import UploadedFile
 from pincite.records import Job
 from pincite.settings import Settings, load_settings
 from pincite.workspace import Workspace
 from tests.crashes import leave_behind
 from tests.fakes import FakeEmbedder, HaltingEmbedder
+from tests.owner import OWNER, add, finish
 
 pytestmark = pytest.mark.anyio
 
-OWNER = Principal.system()
 OLD = "The pump is made of bronze and weighs forty kilograms."
 NEW = "The compressor is made of steel and weighs ninety kilograms."
 
@@ -42,14 +41,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "pump.txt"
     path.write_text(OLD)
     return path
-
-
-async def finish(workspace: Workspace, job: Job) -> Job:
-    return [snapshot async for snapshot in workspace.job_events(OWNER, job.id)][-1]
-
-
-async def add(workspace: Workspace, file: Path) -> Job:
-    return await finish(workspace, await workspace.add(OWNER, "manuals", [str(file)], create=True))
 
 
 async def begin(workspace: Workspace, embedder: HaltingEmbedder, file: Path) -> Job:
@@ -134,7 +125,7 @@ async def test_a_document_that_was_finished_before_a_crash_is_not_touched_again(
 async def test_a_crash_while_a_document_is_replaced_keeps_the_old_version_until_the_new_one_is_there(
     workspace: Workspace, embedder: HaltingEmbedder, file: Path, tmp_path: Path
 ) -> None:
-    await add(workspace, file)
+    await add(workspace, "manuals", file)
     file.write_text(NEW)
     await begin(workspace, embedder, file)
     crashed = await after_a_crash(workspace, tmp_path)
@@ -163,13 +154,13 @@ async def test_a_cancelled_job_leaves_no_half_document(
     assert await workspace.indexed_passages(OWNER, "manuals") == 0
     assert not list((workspace.settings.data / "originals").glob("*/*"))
     embedder.go.set()
-    assert (await add(workspace, file)).results[0]["status"] == "indexed"
+    assert (await add(workspace, "manuals", file)).results[0]["status"] == "indexed"
 
 
 async def test_a_cancelled_replacement_keeps_the_old_version(
     workspace: Workspace, embedder: HaltingEmbedder, file: Path
 ) -> None:
-    await add(workspace, file)
+    await add(workspace, "manuals", file)
     file.write_text(NEW)
     job = await begin(workspace, embedder, file)
     await workspace.cancel_job(OWNER, job.id)
@@ -177,14 +168,14 @@ async def test_a_cancelled_replacement_keeps_the_old_version(
     [record] = await workspace.documents(OWNER, "manuals")
     assert (record.status, record.passages) == ("indexed", 1)
     embedder.go.set()
-    assert (await add(workspace, file)).results[0]["status"] == "indexed"
+    assert (await add(workspace, "manuals", file)).results[0]["status"] == "indexed"
     assert await found(workspace, NEW) == [NEW]
 
 
 async def test_a_document_removed_while_it_is_replaced_stays_away(
     workspace: Workspace, embedder: HaltingEmbedder, file: Path
 ) -> None:
-    document_id = (await add(workspace, file)).results[0]["document_id"]
+    document_id = (await add(workspace, "manuals", file)).results[0]["document_id"]
     file.write_text(NEW)
     job = await begin(workspace, embedder, file)
     await workspace.remove_document(OWNER, document_id)
@@ -200,8 +191,8 @@ async def test_a_document_removed_while_the_index_is_rebuilt_stays_away(
     workspace: Workspace, embedder: HaltingEmbedder, file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "other.txt").write_text(NEW)
-    await add(workspace, tmp_path / "other.txt")
-    document_id = (await add(workspace, file)).results[0]["document_id"]
+    await add(workspace, "manuals", tmp_path / "other.txt")
+    document_id = (await add(workspace, "manuals", file)).results[0]["document_id"]
     embedder.halt()
     await workspace.update_knowledge_base(OWNER, "manuals", {"chunk_tokens": 256})
     await embedder.arrived.wait()
@@ -217,14 +208,14 @@ async def test_a_document_removed_while_the_index_is_rebuilt_stays_away(
 async def test_a_model_that_fails_is_told_for_each_document_and_nothing_is_lost(
     workspace: Workspace, embedder: HaltingEmbedder, file: Path
 ) -> None:
-    await add(workspace, file)
+    await add(workspace, "manuals", file)
     file.write_text(NEW)
     embedder.broken = True
-    result = (await add(workspace, file)).results[0]
+    result = (await add(workspace, "manuals", file)).results[0]
     assert (result["status"], result["error"]["code"]) == ("failed", "backend_error")
     assert await found(workspace, OLD) == [OLD]
     embedder.broken = False
-    assert (await add(workspace, file)).results[0]["status"] == "indexed"
+    assert (await add(workspace, "manuals", file)).results[0]["status"] == "indexed"
     assert await found(workspace, NEW) == [NEW]
 
 

@@ -16,8 +16,9 @@ from pincite.errors import DataFolderBusy, InvalidBackup, InvalidRequest
 from pincite.restoring import finish_restore, restore
 from pincite.settings import Settings, load_settings
 from pincite.workspace import Workspace
-from tests.backups import Made, Members, add, answers, compressed, content, make, members
+from tests.backups import Made, Members, answers, compressed, content, make, members
 from tests.fakes import FakeEmbedder
+from tests.owner import add
 
 pytestmark = pytest.mark.anyio
 
@@ -166,7 +167,7 @@ async def test_a_folder_that_holds_something_is_replaced_only_when_told(
     archive = made.archive
     (tmp_path / "valve.md").write_text("# Valve\n\nThe valve is made of steel.\n")
     async with Workspace(elsewhere, embedder=FakeEmbedder()) as other:
-        await add(other, tmp_path / "valve.md")
+        await add(other, "pumps", tmp_path / "valve.md")
         with pytest.raises(DataFolderBusy):
             restore(elsewhere, compressed(archive), replace=True)
     before = content(elsewhere.data)
@@ -207,7 +208,7 @@ async def test_a_crash_while_a_folder_is_replaced_leaves_the_old_or_the_new_one(
 ) -> None:
     (tmp_path / "valve.md").write_text("# Valve\n\nThe valve is made of steel.\n")
     async with Workspace(elsewhere, embedder=FakeEmbedder()) as other:
-        await add(other, tmp_path / "valve.md")
+        await add(other, "pumps", tmp_path / "valve.md")
         before = await answers(other)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", crash_at(moment, Path.rename))

@@ -10,20 +10,18 @@ from typing import Any
 import pytest
 
 from embedding_backend import BackendFailure, PassageText, Vectors
-from pincite.access import Principal
 from pincite.errors import InvalidRequest, UnknownSource
 from pincite.git_source import Repository, web_link
-from pincite.incoming import SourceOptions
 from pincite.ingestion import UploadedFile
 from pincite.records import Job
 from pincite.settings import Settings, load_settings
 from pincite.sources import Sink
 from pincite.workspace import Workspace
 from tests.fakes import FakeEmbedder
+from tests.owner import OWNER, add, finish, statuses
 
 pytestmark = pytest.mark.anyio
 
-OWNER = Principal.system()
 LONG_AGO_NS = 1_600_000_000_000_000_000
 
 
@@ -72,19 +70,6 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-async def finish(workspace: Workspace, job: Job) -> Job:
-    return [snapshot async for snapshot in workspace.job_events(OWNER, job.id)][-1]
-
-
-async def add(workspace: Workspace, source: Path | str, **options: Any) -> Job:
-    job = await workspace.add(OWNER, "manuals", [str(source)], create=True, options=SourceOptions(**options))
-    return await finish(workspace, job)
-
-
-def statuses(job: Job) -> dict[str, str]:
-    return {result["path"]: result["status"] for result in job.results}
-
-
 async def paths(workspace: Workspace) -> set[str]:
     return {record.path for record in await workspace.documents(OWNER, "manuals")}
 
@@ -95,9 +80,9 @@ async def paths(workspace: Workspace) -> set[str]:
 async def test_what_has_not_changed_is_not_even_read(
     workspace: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await add(workspace, folder)
+    await add(workspace, "manuals", folder)
     monkeypatch.setattr("pincite.sources._pieces", lambda *_: pytest.fail("a file was read"))
-    again = await add(workspace, folder)
+    again = await add(workspace, "manuals", folder)
     assert set(statuses(again).values()) == {"unchanged"}
     assert (again.done, again.total, again.counts) == (5, 5, {"unchanged": 5})
 
@@ -105,10 +90,10 @@ async def test_what_has_not_changed_is_not_even_read(
 async def test_a_file_that_was_only_touched_is_read_and_not_indexed(
     workspace: Workspace, embedder: FailingEmbedder, folder: Path
 ) -> None:
-    await add(workspace, folder)
+    await add(workspace, "manuals", folder)
     embedder.passages_embedded = 0
     os.utime(folder / "0.txt", ns=(LONG_AGO_NS, LONG_AGO_NS))
-    assert statuses(await add(workspace, folder))["0.txt"] == "unchanged"
+    assert statuses(await add(workspace, "manuals", folder))["0.txt"] == "unchanged"
     assert embedder.passages_embedded == 0
 
 
@@ -118,13 +103,13 @@ async def test_of_a_changed_document_only_the_passages_that_changed_are_embedded
     parts = [f"# Part {number}\n\n{'The pump turns and turns. ' * 40}\n\n" for number in range(8)]
     (folder / "long.md").write_text("".join(parts))
     await workspace.create_knowledge_base(OWNER, "manuals", {"chunk_tokens": 256})
-    await add(workspace, folder / "long.md")
+    await add(workspace, "manuals", folder / "long.md")
     [record] = await workspace.documents(OWNER, "manuals")
     assert embedder.passages_embedded == record.passages == 8
     embedder.passages_embedded = 0
     parts[3] = parts[3].replace("turns and", "rests and", 1)
     (folder / "long.md").write_text("".join(parts))
-    assert statuses(await add(workspace, folder / "long.md")) == {"long.md": "indexed"}
+    assert statuses(await add(workspace, "manuals", folder / "long.md")) == {"long.md": "indexed"}
     assert embedder.passages_embedded == 1
     assert await workspace.indexed_passages(OWNER, "manuals") == 8
     found = (await workspace.search(OWNER, "manuals", "rests and turns")).passages[0]
@@ -137,10 +122,10 @@ async def test_of_a_changed_document_only_the_passages_that_changed_are_embedded
 
 
 async def test_what_is_gone_from_a_folder_is_removed(workspace: Workspace, folder: Path) -> None:
-    await add(workspace, folder)
+    await add(workspace, "manuals", folder)
     (folder / "0.txt").unlink()
     (folder / "new.txt").write_text("A valve.")
-    again = await add(workspace, folder)
+    again = await add(workspace, "manuals", folder)
     assert statuses(again)["0.txt"] == "removed"
     assert again.counts == {"unchanged": 4, "indexed": 1, "removed": 1}
     assert (again.done, again.total) == (6, 6)
@@ -151,18 +136,18 @@ async def test_what_is_gone_from_a_folder_is_removed(workspace: Workspace, folde
 async def test_where_more_than_half_would_go_nothing_does_unless_it_is_meant(
     workspace: Workspace, folder: Path
 ) -> None:
-    await add(workspace, folder)
+    await add(workspace, "manuals", folder)
     before = await paths(workspace)
     for number in range(3):
         (folder / f"{number}.txt").unlink()
-    stopped = await add(workspace, folder)
+    stopped = await add(workspace, "manuals", folder)
     assert (stopped.state, stopped.error and stopped.error["code"]) == ("failed", "source_vanished")
     assert stopped.error is not None
     assert "3 of 5" in stopped.error["message"]
     assert await paths(workspace) == before
     [source] = await workspace.sources(OWNER, "manuals")
     assert source.error == stopped.error
-    meant = await add(workspace, folder, remove_vanished=True)
+    meant = await add(workspace, "manuals", folder, remove_vanished=True)
     assert (meant.state, meant.counts) == ("done", {"unchanged": 2, "removed": 3})
     assert await paths(workspace) == {"3.txt", "drafts/idea.txt"}
     [source] = await workspace.sources(OWNER, "manuals")
@@ -170,10 +155,10 @@ async def test_where_more_than_half_would_go_nothing_does_unless_it_is_meant(
 
 
 async def test_a_folder_that_is_not_there_loses_nothing(workspace: Workspace, folder: Path) -> None:
-    await add(workspace, folder)
+    await add(workspace, "manuals", folder)
     before = await paths(workspace)
     folder.rename(folder.with_name("elsewhere"))
-    job = await add(workspace, folder, remove_vanished=True)
+    job = await add(workspace, "manuals", folder, remove_vanished=True)
     assert [result["error"]["code"] for result in job.results] == ["invalid_source"]
     assert await paths(workspace) == before
 
@@ -181,7 +166,7 @@ async def test_a_folder_that_is_not_there_loses_nothing(workspace: Workspace, fo
 async def test_a_part_of_a_folder_that_cannot_be_read_loses_nothing(
     workspace: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await add(workspace, folder)
+    await add(workspace, "manuals", folder)
     scan = os.scandir
 
     def refuse(path: Any) -> Any:
@@ -190,7 +175,7 @@ async def test_a_part_of_a_folder_that_cannot_be_read_loses_nothing(
         return scan(path)
 
     monkeypatch.setattr("pincite.sources.os.scandir", refuse)
-    job = await add(workspace, folder)
+    job = await add(workspace, "manuals", folder)
     assert statuses(job)["drafts/"] == "failed"
     assert "drafts/idea.txt" in await paths(workspace)
 
@@ -198,10 +183,10 @@ async def test_a_part_of_a_folder_that_cannot_be_read_loses_nothing(
 async def test_what_came_by_itself_is_not_removed_with_a_folder(workspace: Workspace, folder: Path) -> None:
     received = workspace.incoming / "upload-1"
     received.write_text("A gasket.")
-    await add(workspace, folder)
+    await add(workspace, "manuals", folder)
     await finish(workspace, await workspace.add(OWNER, "manuals", [UploadedFile("gasket.txt", received)]))
     (folder / "0.txt").unlink()
-    await add(workspace, folder)
+    await add(workspace, "manuals", folder)
     assert "gasket.txt" in await paths(workspace)
 
 
@@ -210,17 +195,17 @@ async def test_what_came_by_itself_is_not_removed_with_a_folder(workspace: Works
 
 async def test_patterns_choose_and_are_kept_for_the_next_time(workspace: Workspace, folder: Path) -> None:
     (folder / "table.csv").write_text("pump,bronze")
-    first = await add(workspace, folder, include=("*.txt",), exclude=("drafts/*", "3.txt"))
+    first = await add(workspace, "manuals", folder, include=("*.txt",), exclude=("drafts/*", "3.txt"))
     assert set(statuses(first)) == {"0.txt", "1.txt", "2.txt"}
-    assert set(statuses(await add(workspace, folder))) == {"0.txt", "1.txt", "2.txt"}
-    wider = await add(workspace, folder, exclude=("3.txt",))
+    assert set(statuses(await add(workspace, "manuals", folder))) == {"0.txt", "1.txt", "2.txt"}
+    wider = await add(workspace, "manuals", folder, exclude=("3.txt",))
     assert statuses(wider)["drafts/idea.txt"] == "indexed"
-    narrower = await add(workspace, folder, exclude=("3.txt", "drafts/*"))
+    narrower = await add(workspace, "manuals", folder, exclude=("3.txt", "drafts/*"))
     assert statuses(narrower)["drafts/idea.txt"] == "removed"
 
 
 async def test_a_source_that_is_forgotten_keeps_its_documents(workspace: Workspace, folder: Path) -> None:
-    await add(workspace, folder)
+    await add(workspace, "manuals", folder)
     [source] = await workspace.sources(OWNER, "manuals")
     assert source.location == str(folder)
     await workspace.remove_source(OWNER, "manuals", source.id)
@@ -231,7 +216,7 @@ async def test_a_source_that_is_forgotten_keeps_its_documents(workspace: Workspa
 
 
 async def test_a_source_is_synchronised_by_its_id(workspace: Workspace, folder: Path) -> None:
-    await add(workspace, folder, exclude=("drafts/*",))
+    await add(workspace, "manuals", folder, exclude=("drafts/*",))
     (folder / "0.txt").unlink()
     [source] = await workspace.sources(OWNER, "manuals")
     job = await finish(workspace, await workspace.synchronise(OWNER, "manuals", source.id))
@@ -243,7 +228,7 @@ async def test_a_source_is_synchronised_by_its_id(workspace: Workspace, folder: 
 
 async def test_only_what_failed_is_tried_again(workspace: Workspace, embedder: FailingEmbedder, folder: Path) -> None:
     embedder.fails_on = "number 2"
-    job = await add(workspace, folder)
+    job = await add(workspace, "manuals", folder)
     assert (job.state, job.counts) == ("done", {"indexed": 4, "failed": 1})
     embedder.fails_on = ""
     again = await finish(workspace, await workspace.retry_job(OWNER, job.id))
@@ -311,7 +296,7 @@ async def test_a_repository_is_followed_from_commit_to_commit(
 ) -> None:
     url = "ssh://git@github.com/example/handbook.git"
     first = commit(ssh, leave="Thirty days of leave.", pump="Oil the pump.", fire="Ring the bell.")
-    assert set(statuses(await add(workspace, url)).values()) == {"indexed"}
+    assert set(statuses(await add(workspace, "manuals", url)).values()) == {"indexed"}
     [source] = await workspace.sources(OWNER, "manuals")
     assert (source.location, source.revision) == (url, first)
 
@@ -326,7 +311,7 @@ async def test_a_repository_is_followed_from_commit_to_commit(
         copy(self, object_id, path, target)
 
     monkeypatch.setattr(Repository, "_copy", copied)
-    again = await add(workspace, url)
+    again = await add(workspace, "manuals", url)
     assert statuses(again) == {"leave.md": "unchanged", "pump.md": "indexed", "fire.md": "removed"}
     assert read == ["pump.md"]
     links = {record.path: record.link for record in await workspace.documents(OWNER, "manuals")}
@@ -346,11 +331,11 @@ async def test_a_repository_is_followed_from_commit_to_commit(
 async def test_a_fetch_that_was_killed_does_not_keep_the_next_from_its_work(workspace: Workspace, ssh: Path) -> None:
     url = "git@example.org:handbook.git"
     commit(ssh, leave="Thirty days of leave.")
-    await add(workspace, url)
+    await add(workspace, "manuals", url)
     [source] = await workspace.sources(OWNER, "manuals")
     commit(ssh, pump="Oil the pump.")
     (workspace.settings.data / "repositories" / source.id / "shallow.lock").touch()
-    assert statuses(await add(workspace, url)) == {"leave.md": "unchanged", "pump.md": "indexed"}
+    assert statuses(await add(workspace, "manuals", url)) == {"leave.md": "unchanged", "pump.md": "indexed"}
 
 
 @pytest.mark.parametrize(
@@ -414,7 +399,7 @@ async def looked(workspace: Workspace) -> list[Job]:
 
 async def test_a_watched_folder_is_followed_and_only_its_changes_are_told(workspace: Workspace, folder: Path) -> None:
     (folder / "empty.txt").write_text("")
-    await add(workspace, folder, watched=True)
+    await add(workspace, "manuals", folder, watched=True)
     [at_start] = await looked(workspace)
     assert (at_start.state, at_start.done, at_start.total, at_start.results) == ("done", 0, 0, [])
     assert await looked(workspace) == []
@@ -424,13 +409,13 @@ async def test_a_watched_folder_is_followed_and_only_its_changes_are_told(worksp
     [job] = await looked(workspace)
     assert statuses(job) == {"0.txt": "indexed", "new.txt": "indexed", "1.txt": "removed"}
     assert (job.done, job.total) == (3, 3)
-    await add(workspace, folder, watched=False)
+    await add(workspace, "manuals", folder, watched=False)
     (folder / "2.txt").unlink()
     assert await looked(workspace) == []
 
 
 async def test_a_watched_folder_that_goes_away_and_comes_back_loses_nothing(workspace: Workspace, folder: Path) -> None:
-    await add(workspace, folder, watched=True)
+    await add(workspace, "manuals", folder, watched=True)
     before = await paths(workspace)
     await looked(workspace)
     folder.rename(folder.with_name("elsewhere"))
