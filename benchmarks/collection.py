@@ -62,6 +62,10 @@ class TimedEmbedder:
         """Return the length of each text in tokens."""
         return self._embedder.count_tokens(texts)
 
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the same."""
+        return self.count_tokens(texts)
+
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         """Embed, and add the time to "embed"."""
         with self.costs.of("embed"):

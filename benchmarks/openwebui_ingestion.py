@@ -19,7 +19,9 @@ from tests.real.openwebui.running import ADMIN_KEY, OpenWebUI, free_port, openwe
 from tests.serving import served
 
 KB = "the same files"
-DIMENSIONS = 1024  # as Qwen3-Embedding-0.6B has
+# As Qwen3-Embedding-0.6B has.
+DIMENSIONS = 1024
+MAX_TOKENS = 32_768
 AT_LEAST = 3.0
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -39,7 +41,9 @@ async def measure(data: Path, documents: int, work: Path) -> str:
     environment = Path(os.environ["PINCITE_TEST_OPENWEBUI"])
     async with AsyncExitStack() as running:
         # In this process, so that what embedding costs is in neither's account.
-        embedding = await running.enter_async_context(served(create_app(QuickModel(dimensions=DIMENSIONS))))
+        embedding = await running.enter_async_context(
+            served(create_app(QuickModel(dimensions=DIMENSIONS, max_tokens=MAX_TOKENS)))
+        )
         for name in ("open-webui", "pincite"):
             (work / name).mkdir()
         chat = await running.enter_async_context(openwebui(environment, work / "open-webui", embedding))

@@ -92,6 +92,9 @@ class _Filling:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return self._embedded.count_tokens(texts)
 
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        return self.count_tokens(texts)
+
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         if self.reads:
             return await self._embedded.embed_passages(passages)

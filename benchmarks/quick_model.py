@@ -21,12 +21,12 @@ _DIMENSIONS = 64
 class QuickModel:
     """Makes of each text a random vector, the same each time; words find what vectors then do not."""
 
-    def __init__(self, pause_s: float = 0.0, dimensions: int = _DIMENSIONS) -> None:
+    def __init__(self, pause_s: float = 0.0, dimensions: int = _DIMENSIONS, max_tokens: int = 512) -> None:
         self._pause_s = pause_s
         self.model = EmbeddingModel(
             id="quick",
             dimensions=dimensions,
-            max_tokens=512,
+            max_tokens=max_tokens,
             window_tokens=0,
             scheme="random",
             unrelated=0.1,
@@ -37,6 +37,10 @@ class QuickModel:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the words of each text."""
         return [len(text.split()) for text in texts]
+
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the same."""
+        return self.count_tokens(texts)
 
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         """Return one vector a window."""

@@ -93,6 +93,9 @@ class _Clustered:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text) // 4 for text in texts]
 
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        return self.count_tokens(texts)
+
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         return [self._near(len(passage.windows)) for passage in passages]
 

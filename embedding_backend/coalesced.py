@@ -44,6 +44,10 @@ class Coalesced:
             return np.zeros((0, self.model.dimensions), np.float32)
         return np.stack(await _all(self._questions, questions))
 
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return about the length of each text."""
+        return self._embedder.estimate_tokens(texts)
+
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         """Return for each passage (windows, dimensions) vectors; only whole passages go together with others'."""
         if any(passage.windows != ((0, len(passage.text)),) for passage in passages):

@@ -57,6 +57,13 @@ class Embedder(Protocol):
         """
         ...
 
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return about the length of each text, together as long as they are: texts that follow each other, to be cut.
+
+        Costs little also where a server counts; may wait for it as `count_tokens` does; raises BackendFailure.
+        """
+        ...
+
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         """Return for each passage (windows, dimensions) vectors; raises BackendFailure."""
         ...

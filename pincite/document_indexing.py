@@ -10,7 +10,7 @@ from typing import Any
 
 from embedding_backend import BackendFailure, Embedder, EmbeddingModel
 from pincite.catalog import Catalog
-from pincite.chunking import chunk
+from pincite.chunking import chunk, measure
 from pincite.document import Document
 from pincite.document_codec import encode, open_stored
 from pincite.errors import BackendError, CorruptDocument, UnknownDocument
@@ -142,12 +142,14 @@ class DocumentIndexer:
         """
         async with self._deciding:  # not in the middle of a removal
             removals = self._removals[key.document_id]
+        max_tokens = _max_tokens(target.settings, target.embedder.model)
+        count_tokens = measure(target.embedder, max_tokens)
         try:
             chunks = await asyncio.to_thread(
                 chunk,
                 document,
-                max_tokens=_max_tokens(target.settings, target.embedder.model),
-                count_tokens=target.embedder.count_tokens,
+                max_tokens=max_tokens,
+                count_tokens=count_tokens,
                 window_tokens=target.embedder.model.window_tokens,
             )
         except BackendFailure as failure:
@@ -162,7 +164,7 @@ class DocumentIndexer:
         reference = DocumentReference(key.document_id, document.title, key.path, record.link or "")
         counter = _PassageCounter(target.report)
         account = await target.index.replace_document(
-            reference, document, chunks, target.embedder, counter, is_new=is_new
+            reference, document, chunks, target.embedder, counter, is_new=is_new, count_tokens=count_tokens
         )
         record = replace(record, **asdict(account))
         async with self._deciding:

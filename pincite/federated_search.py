@@ -108,6 +108,10 @@ class _QuestionEmbeddedOnce:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return self._embedder.count_tokens(texts)
 
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return about the length of each text."""
+        return self._embedder.estimate_tokens(texts)
+
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         return await self._embedder.embed_passages(passages)
 

@@ -43,6 +43,10 @@ class FakeEmbedder:
         """Return words plus Chinese characters."""
         return [len(text.split()) + sum("\u4e00" <= c <= "\u9fff" for c in text) for text in texts]
 
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the same."""
+        return self.count_tokens(texts)
+
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         """Return one vector a window."""
         self.passages_embedded += len(passages)

@@ -13,7 +13,7 @@ from pincite.access import Principal
 from pincite.accounts import account_of
 from pincite.chunking import Chunk, chunk
 from pincite.document import Document
-from pincite.index.account import account, covered, visible
+from pincite.index.account import Account, account, covered, visible
 from pincite.settings import load_settings
 from pincite.workspace import Workspace
 from tests.fakes import FakeEmbedder
@@ -28,6 +28,10 @@ def texts_of(document: Document, chunks: list[Chunk]) -> list[PassageText]:
     return [PassageText(c.context + document.text[c.start : c.end], ((len(c.context), c.end),)) for c in chunks]
 
 
+def counted_in(document: Document, chunks: list[Chunk], embedder: FakeEmbedder) -> Account:
+    return account(document, chunks, texts_of(document, chunks), embedder.model, embedder.count_tokens)
+
+
 @settings(deadline=None)
 @given(documents(), st.sampled_from([40, 64, 256]), st.sampled_from([0, 16]))
 def test_every_character_is_in_a_passage_and_every_token_embedded(
@@ -35,7 +39,7 @@ def test_every_character_is_in_a_passage_and_every_token_embedded(
 ) -> None:
     embedder = FakeEmbedder(max_tokens=max_tokens)
     chunks = chunk(document, max_tokens=max_tokens, count_tokens=embedder.count_tokens, window_tokens=window_tokens)
-    counted = account(document, chunks, texts_of(document, chunks), embedder)
+    counted = counted_in(document, chunks, embedder)
     assert counted.characters == len("".join(document.text.split()))
     assert counted.characters_in_passages == counted.characters
     assert counted.tokens == sum(embedder.count_tokens([passage.text for passage in texts_of(document, chunks)]))
@@ -51,11 +55,11 @@ def test_a_lost_passage_and_a_lost_window_are_missing_in_the_account(document: D
         return
     lost = data.draw(st.integers(0, len(chunks) - 1))
     left = chunks[:lost] + chunks[lost + 1 :]
-    counted = account(document, left, texts_of(document, left), embedder)
+    counted = counted_in(document, left, embedder)
     size = visible(document.text[chunks[lost].start : chunks[lost].end])
     assert counted.characters - counted.characters_in_passages == size > 0
     cut = [replace(each, windows=each.windows[:-1]) if at == lost else each for at, each in enumerate(chunks)]
-    assert account(document, cut, texts_of(document, cut), embedder).tokens_embedded < counted.tokens + sum(
+    assert counted_in(document, cut, embedder).tokens_embedded < counted.tokens + sum(
         embedder.count_tokens([texts_of(document, chunks)[lost].text])
     )
 
@@ -65,7 +69,7 @@ def test_what_the_model_cuts_off_is_missing_in_the_account() -> None:
     wide = FakeEmbedder()
     chunks = chunk(document, max_tokens=64, count_tokens=wide.count_tokens)
     narrow = FakeEmbedder(max_tokens=4)
-    counted = account(document, chunks, texts_of(document, chunks), narrow)
+    counted = counted_in(document, chunks, narrow)
     assert (counted.tokens, counted.tokens_embedded) == (6, 4)
 
 

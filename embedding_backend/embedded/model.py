@@ -67,6 +67,10 @@ class EmbeddedModel:
         """Return the length of each text in e5's tokens."""
         return self._e5.count_tokens(texts)
 
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return the length of each text."""
+        return self.count_tokens(texts)
+
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         """Return for each passage one vector per window."""
         return await self._run(lambda: self.passages(passages))

@@ -75,6 +75,7 @@ class EmbeddingRequests:
         read = tokens - self._special_tokens * len(pieces)
         counted = [piece.tokens for piece in pieces if piece.tokens is not None]
         sent = sum(counted) if len(counted) == len(pieces) else read
+        self._counter.learn([piece.sent for piece in pieces if piece.tokens is None], max(0, read - sum(counted)))
         self._metrics.tokens_in.inc(sent)
         self._metrics.tokens_embedded.inc(max(0, read))
         if read != sent:

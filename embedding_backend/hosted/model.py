@@ -117,6 +117,10 @@ class HostedModel:
         """Return the length of each text; without a tokenizer of its own, a request a text that is not known yet."""
         return self._connection.counter.count(texts)
 
+    def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return about the length of each text; without a tokenizer of its own, a request for some page of text."""
+        return self._connection.counter.estimate(texts)
+
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:
         """Return for each passage one vector per window.
 

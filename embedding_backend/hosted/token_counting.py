@@ -3,7 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +22,12 @@ from embedding_backend.hosted.wire import encoded
 # endpoints before it is given up (about three seconds).
 _AT_ONCE = 8
 _REMEMBERED = 100_000
+_SHARES_REMEMBERED = 10_000
 _ROUNDS = 6
+# Texts are estimated in groups of at least and at most so many bytes. In between, a group ends behind a text whose
+# checksum says so, one in a few: an edit then moves the groups beside it and none of those that follow.
+_GROUP_BYTES = (1_000, 6_000)
+_ENDS_ONE_IN = 8
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -32,6 +38,14 @@ class TokenCounter(Protocol):
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return the length of each text, in the calling thread; raises BackendFailure."""
+        ...
+
+    def estimate(self, texts: Sequence[str]) -> list[int]:
+        """Return about the length of each of texts that follow each other, together as long as they are."""
+        ...
+
+    def learn(self, texts: Sequence[str], tokens: int) -> None:
+        """Take note that the server read so many tokens for all of these texts together."""
         ...
 
     def close(self) -> None:
@@ -61,6 +75,13 @@ class LocalTokenizer:
         encodings = self._tokenizer.encode_batch_fast([clean(text) for text in texts], add_special_tokens=False)
         return [len(encoding.ids) for encoding in encodings]
 
+    def estimate(self, texts: Sequence[str]) -> list[int]:
+        """Return the length of each text."""
+        return self.count(texts)
+
+    def learn(self, texts: Sequence[str], tokens: int) -> None:
+        """Nothing is to be learned: this counts as well itself."""
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -80,10 +101,30 @@ class ServerTokenizer:
         )
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tokenize")
         self._known: LeastRecentCache[bytes, int] = LeastRecentCache(_REMEMBERED)
+        self._shares: LeastRecentCache[bytes, int] = LeastRecentCache(_SHARES_REMEMBERED)
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return the length of each text; what was counted lately is not asked for again."""
         return list(self._threads.map(self._length, texts))
+
+    def estimate(self, texts: Sequence[str]) -> list[int]:
+        """Return each text's share in what it was embedded with, or in what the texts around it count together."""
+        estimates = [self._shares.get(_digest(text)) for text in texts]
+        unknown = [place for place, share in enumerate(estimates) if share is None]
+        groups = list(_grouped([texts[place] for place in unknown]))
+        shares = [
+            share
+            for group, tokens in zip(groups, self.count(["\n".join(group) for group in groups]), strict=True)
+            for share in _shared(tokens, group)
+        ]
+        for place, share in zip(unknown, shares, strict=True):
+            estimates[place] = share
+        return [estimate or 0 for estimate in estimates]
+
+    def learn(self, texts: Sequence[str], tokens: int) -> None:
+        """Remember each text's share."""
+        for text, share in zip(texts, _shared(tokens, texts), strict=True):
+            self._shares.put(_digest(text), share)
 
     def close(self) -> None:
         """Close the connections."""
@@ -120,6 +161,40 @@ class ServerTokenizer:
                     )
             time.sleep(jittered(FIRST_BACKOFF_S * 2**tries))
         raise BackendFailure(f"tokens cannot be counted: {problem}")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
+
+
+def _grouped(texts: Sequence[str]) -> Iterator[list[str]]:
+    fewest, most = _GROUP_BYTES
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        told = text.encode("utf-8", "replace")
+        if group and size + len(told) > most:
+            yield group
+            group, size = [], 0
+        group.append(text)
+        size += len(told)
+        if size >= fewest and zlib.crc32(told) % _ENDS_ONE_IN == 0:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _shared(tokens: int, texts: Sequence[str]) -> Iterator[int]:
+    """Share tokens out by the bytes of the texts, so that together they are as many."""
+    sizes = [len(text.encode("utf-8", "replace")) for text in texts]
+    whole = max(1, sum(sizes))
+    given = passed = 0
+    for size in sizes:
+        passed += size
+        share = round(tokens * passed / whole) - given
+        given += share
+        yield share
 
 
 def _count(response: httpx.Response, name: str) -> int:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from embedding_backend import Embedder, PassageText
-from pincite.chunking import Chunk
+from embedding_backend import EmbeddingModel, PassageText
+from pincite.chunking import Chunk, CountTokens
 from pincite.document import Document
 
 
@@ -18,15 +18,21 @@ class Account:
     tokens_embedded: int
 
 
-def account(document: Document, chunks: Sequence[Chunk], texts: Sequence[PassageText], embedder: Embedder) -> Account:
+def account(
+    document: Document,
+    chunks: Sequence[Chunk],
+    texts: Sequence[PassageText],
+    model: EmbeddingModel,
+    count_tokens: CountTokens,
+) -> Account:
     """Count a document's passages, of which each has a vector for each window of its text."""
-    tokens = embedder.count_tokens([passage.text for passage in texts])
+    tokens = count_tokens([passage.text for passage in texts])
     return Account(
         characters=visible(document.text),
         characters_in_passages=covered(document.text, ((chunk.start, chunk.end) for chunk in chunks)),
         tokens=sum(tokens),
         tokens_embedded=sum(
-            _embedded(document, chunk, text, count, embedder)
+            min(_embedded(document, chunk, text, count, count_tokens), model.max_tokens)
             for chunk, text, count in zip(chunks, texts, tokens, strict=True)
         ),
     )
@@ -46,9 +52,9 @@ def covered(text: str, ranges: Iterable[tuple[int, int]]) -> int:
     return count
 
 
-def _embedded(document: Document, chunk: Chunk, passage: PassageText, tokens: int, embedder: Embedder) -> int:
-    """Return the tokens that the passage's vectors stand for, without what no window holds or the model cuts off."""
+def _embedded(document: Document, chunk: Chunk, passage: PassageText, tokens: int, count_tokens: CountTokens) -> int:
+    """Return the tokens that the passage's vectors stand for, without what no window holds."""
     if covered(document.text, chunk.windows) < visible(document.text[chunk.start : chunk.end]):
         parts = [document.text[start:end] for start, end in chunk.windows]
-        [tokens] = embedder.count_tokens([chunk.context + "".join(parts)])
-    return min(tokens, embedder.model.max_tokens)
+        [tokens] = count_tokens([chunk.context + "".join(parts)])
+    return tokens

@@ -14,7 +14,7 @@ import pyarrow as pa
 from lancedb.index import FTS, BTree, IvfRq
 
 from embedding_backend import BackendFailure, Embedder, EmbeddingModel, PassageText, Vectors
-from pincite.chunking import Chunk
+from pincite.chunking import Chunk, CountTokens
 from pincite.document import Document
 from pincite.errors import BackendError, IndexDamaged, IndexMismatch
 from pincite.index.account import Account, account
@@ -137,12 +137,13 @@ class Index:
         progress: Callable[[int], None] | None = None,
         *,
         is_new: bool = False,
+        count_tokens: CountTokens | None = None,
     ) -> Account:
         """Embed the document's passages and put them in place of its old ones, all at once; returns what they hold.
 
         A passage whose text was in the table already keeps its vectors. `progress` is told how many passages have
-        theirs. A document that `is_new` has no rows, and writing costs a quarter of replacing. Raises BackendError; the
-        old passages then stay.
+        theirs. A document that `is_new` has no rows, and writing costs a quarter of replacing. `count_tokens` is the
+        embedder's own where none is given. Raises BackendError; the old passages then stay.
         """
         texts = [_passage_text(document, chunk) for chunk in chunks]
         names = [_name(text) for text in texts]
@@ -162,7 +163,8 @@ class Index:
         if progress and texts and not missing:
             progress(len(texts))
         try:
-            counted = await asyncio.to_thread(account, document, chunks, texts, embedder)
+            count_tokens = count_tokens or embedder.count_tokens
+            counted = await asyncio.to_thread(account, document, chunks, texts, self.model, count_tokens)
         except BackendFailure as failure:
             raise BackendError(str(failure)) from failure
         if not chunks:

@@ -191,6 +191,40 @@ async def test_lengths_that_the_server_told_are_remembered() -> None:
     assert server.calls["/tokenize"] == asked + 2
 
 
+async def test_lengths_are_estimated_by_what_many_texts_count_together(counting: dict[str, Any]) -> None:
+    server = EmbeddingServer()
+    sentences = [f"Sentence {number} has its words, " + "and more " * (number % 7) for number in range(400)]
+    async with connected(server, **counting) as model:
+        counted = await asyncio.to_thread(model.count_tokens, sentences)
+    async with connected(server, **counting) as model:
+        asked = server.calls["/tokenize"]
+        estimated = await asyncio.to_thread(model.estimate_tokens, sentences)
+        assert server.calls["/tokenize"] - asked < 20
+        assert await asyncio.to_thread(model.estimate_tokens, ["", "two words"]) == [0, 2]
+    assert sum(estimated) == sum(counted)
+    assert all(abs(one - other) <= 1 + other / 3 for one, other in zip(estimated, counted, strict=True))
+
+
+async def test_an_edit_changes_only_the_estimates_near_it() -> None:
+    sentences = [f"Sentence {number} has its words, " + "and more " * (number % 7) for number in range(400)]
+    edited = [*sentences[:40], "Another one.", *sentences[41:]]
+    async with connected(EmbeddingServer()) as model:
+        before = await asyncio.to_thread(model.estimate_tokens, sentences)
+        after = await asyncio.to_thread(model.estimate_tokens, edited)
+    assert before[200:] == after[200:]
+
+
+async def test_what_the_server_read_is_known_without_asking() -> None:
+    server = EmbeddingServer()
+    texts = [f"Passage {number} " + "word " * (number % 8) for number in range(40)]
+    async with connected(server, batch_texts=16) as model:
+        asked = server.calls["/tokenize"]
+        await model.embed_passages([passage(text) for text in texts])
+        estimated = await asyncio.to_thread(model.estimate_tokens, texts)
+        assert server.calls["/tokenize"] == asked
+        assert sum(estimated) == sum(await asyncio.to_thread(model.count_tokens, texts))
+
+
 async def test_no_token_of_a_long_text_is_lost(counting: dict[str, Any]) -> None:
     server = EmbeddingServer()
     long = "".join(f"Sentence {number} has its words. 第{number}句话到此为止。\n" for number in range(100))
