@@ -138,6 +138,12 @@ def openwebui_part(backend: Backend, installation: Installation, administrator: 
         "RAG_EMBEDDING_MODEL": backend.model,
         "RAG_OPENAI_API_BASE_URL": f"{BACKEND_URL}/v1",
         "RAG_OPENAI_API_KEY": backend_key(installation),
+        # The embedded model must know which text is a question; vLLM passes this over.
+        "RAG_EMBEDDING_PREFIX_FIELD_NAME": "input_type",
+        "RAG_EMBEDDING_QUERY_PREFIX": "query",
+        "RAG_EMBEDDING_CONTENT_PREFIX": "document",
+        "RAG_EMBEDDING_BATCH_SIZE": "32",
+        "RAG_EMBEDDING_CONCURRENT_REQUESTS": "2",
         "ENABLE_API_KEYS": "true",
         "GLOBAL_LOG_LEVEL": "WARNING",
     }

@@ -73,6 +73,24 @@ async def test_the_passage_that_answers_is_nearest(client: httpx.AsyncClient) ->
     assert question @ passage > question @ other
 
 
+# A thousand characters, as Open WebUI cuts documents where nobody sets another size: too many tokens to read at once.
+DELIVERY = "供应商应当在收到订单后三十日内交付全部货物，并承担运输过程中发生的一切费用和风险。" * 23
+LONG = DELIVERY + "液压泵每运行四百小时换油。" * 6
+
+
+async def test_a_text_that_is_too_long_to_read_at_once_is_read_in_parts(
+    client: httpx.AsyncClient, embedder: Embedder
+) -> None:
+    assert embedder.count_tokens([LONG])[0] > embedder.model.max_tokens
+    long, passage, delivery = await embed(client, [LONG, PASSAGE, DELIVERY])
+    assert np.linalg.norm(long) == pytest.approx(1, abs=1e-5)
+    assert passage @ (await embed(client, PASSAGE))[0] > 0.98  # each text has its own vector
+    # What stands past the end of the first reading counts as well, in a document and in a question.
+    assert passage @ long > passage @ delivery + 0.03
+    (question,) = await embed(client, [LONG], input_type="query")
+    assert passage @ question > passage @ (await embed(client, [DELIVERY], input_type="query"))[0] + 0.03
+
+
 async def test_base64_holds_the_same_numbers(client: httpx.AsyncClient) -> None:
     body = {"model": MODEL, "input": [PASSAGE, OTHER], "encoding_format": "base64"}
     data = (await client.post("/v1/embeddings", json=body)).json()["data"]
@@ -107,7 +125,8 @@ async def test_the_native_size_may_be_asked_for(client: httpx.AsyncClient) -> No
         ({"model": MODEL, "input": [1, 2]}, 400, "input", "must be text"),
         ({"model": MODEL, "input": {"a": 1}}, 400, "input", "string or a list"),
         ({"model": MODEL, "input": ["a"] * (MAX_TEXTS + 1)}, 400, "input", "2,049"),
-        ({"model": MODEL, "input": "word " * 600}, 400, "input", "maximum context length is 504"),
+        ({"model": MODEL, "input": "word " * 9000}, 400, "input", "maximum context length is 8192"),
+        ({"model": MODEL, "input": ["word " * 6000] * 200}, 400, "input", "parts of the 504 tokens"),
         ({"model": MODEL, "input": "a", "dimensions": 256}, 400, "dimensions", "960"),
         ({"model": MODEL, "input": "a", "encoding_format": "hex"}, 400, "encoding_format", "base64"),
         ({"model": MODEL, "input": "a", "encoding_format": ["float"]}, 400, "encoding_format", "base64"),
