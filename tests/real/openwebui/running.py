@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,8 +114,13 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def openwebui(environment: Path, folder: Path, model: str) -> AsyncIterator[OpenWebUI]:
-    """Run Open WebUI with an administrator and the OpenAI-compatible server `model` as its only connection."""
+async def openwebui(
+    environment: Path, folder: Path, model: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[OpenWebUI]:
+    """Run Open WebUI with an administrator and the OpenAI-compatible server `model` as its only connection.
+
+    `settings` are variables of its environment besides.
+    """
     address = f"http://127.0.0.1:{(port := free_port())}"
     variables = {
         **OFFLINE,
@@ -125,6 +130,7 @@ async def openwebui(environment: Path, folder: Path, model: str) -> AsyncIterato
         "OPENAI_API_KEY": "none",
         "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
         "HOME": str(folder),
+        **(settings or {}),
     }
     program = [str(environment / "bin" / "python"), "-c", "from open_webui import app; app()"]
     command = [*program, "serve", "--host", "127.0.0.1", "--port", str(port)]
