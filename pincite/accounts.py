@@ -72,15 +72,14 @@ def account_of(record: DocumentRecord, indexed: Mapping[str, int] | None) -> Doc
     differences = []
     if with_text < 0:
         differences.append(f"more pages without text or failed than the {record.pages} there are")
-    again = "add the document again"
     pairs = (
-        ("characters", record.characters, record.characters_in_passages, "are in passages", again),
-        ("tokens", record.tokens, record.tokens_embedded, "were embedded", again),
-        ("passages", record.passages, there, "are in the index", MEND),
+        ("characters", record.characters, record.characters_in_passages, "are in passages"),
+        ("tokens", record.tokens, record.tokens_embedded, "were embedded"),
+        ("passages", record.passages, there, "are in the index"),
     )
-    for what, wanted, found, where, advice in pairs:
+    for what, wanted, found, where in pairs:
         if wanted is not None and found is not None and wanted != found:
-            differences.append(f"{found:,} of {wanted:,} {what} {where}; {advice}")
+            differences.append(f"{found:,} of {wanted:,} {what} {where}; {MEND}")
     return DocumentAccount(
         document_id=record.id,
         path=record.path,

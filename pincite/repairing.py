@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pincite.accounts import MEND
+from pincite.accounts import MEND, account_of
 from pincite.catalog import Catalog
 from pincite.document_codec import open_stored
 from pincite.document_indexing import Target
@@ -30,8 +30,8 @@ _INDEXES = {"lexical": "the index of words", "naming": "the index of names", "ve
 class Damage:
     """What was found: whether the table's rows can be read, which of its indexes do not answer, and documents by id.
 
-    `differing` have other passages in the index than in the catalog, or were half-indexed; `strays` are in the index
-    alone, by path. Of others the `originals` or the stored `parses` are missing or not whole.
+    The account of those that are `differing` does not add up; `strays` are in the index alone, by path. Of others the
+    `originals` or the stored `parses` are missing or not whole.
     """
 
     unreadable: bool = False
@@ -103,7 +103,7 @@ class Repairing:
             damage,
             missing=not found.exists and any(record.passages for record in served),
             broken=found.broken,
-            differing=frozenset(r.id for r in served if r.recipe and found.passages.get(r.id, 0) != r.passages),
+            differing=frozenset(r.id for r in served if r.recipe and account_of(r, found.passages).differences),
             strays={document_id: path for document_id, path in found.paths.items() if document_id not in known},
         )
 

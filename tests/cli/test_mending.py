@@ -122,6 +122,14 @@ DAMAGE: dict[str, tuple[Damaging, str]] = {
     "no indexes": (lambda data: delete([*(table(data) / "_indices").iterdir()]), "the index of words is missing"),
     "half of the indexes": (lambda data: cut([*(table(data) / "_indices").glob("*/*")]), "the index of names is"),
     "no passages": (delete_passages, "0 of 1 passages are in the index"),
+    "no place for characters": (
+        lambda data: execute(data, "UPDATE documents SET characters_in_passages = 3 WHERE path = 'pump.md'"),
+        "characters are in passages",
+    ),
+    "no vector for tokens": (
+        lambda data: execute(data, "UPDATE documents SET tokens_embedded = 3 WHERE path = 'pump.md'"),
+        "tokens were embedded",
+    ),
     "no originals": (lambda data: delete([*(data / "originals").glob("*/*")]), "its original is missing"),
     "half of the originals": (lambda data: cut([*(data / "originals").glob("*/*")]), "its original is missing"),
     "no parses": (lambda data: delete([*(data / "parsed").glob("*/*")]), "its stored text and pages are missing"),
