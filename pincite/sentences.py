@@ -19,13 +19,26 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tup
     piece = text[start:end]
     language = "zh" if len(_CJK.findall(piece)) * 4 > len(piece) else "en"
     position, last = start, start + len(piece)
-    for sentence in sentencex.segment(language, piece):
+    for sentence in _segmented(language, piece):
         # Looked for, because white space between two sentences is at times in neither of them.
         found = text.find(sentence, position, last)
         after = (found if found >= 0 else position) + len(sentence)
         yield from _trimmed_clauses(text, position, after)
         position = after
     yield from _trimmed_clauses(text, position, last)
+
+
+def _segmented(language: str, piece: str) -> list[str]:
+    """Return the segmenter's sentences; it panics on some text, such as "V", a no-break space and a full stop."""
+    try:
+        return list(sentencex.segment(language, piece))
+    except BaseException as panic:
+        # What a panic of Rust code raises is no Exception, and its class cannot be imported.
+        if type(panic).__name__ != "PanicException":
+            raise
+    # Line by line the others are cut as ever, and the one at fault is whole.
+    lines = piece.splitlines(keepends=True)
+    return [piece] if len(lines) == 1 else [part for line in lines for part in _segmented(language, line)]
 
 
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
