@@ -77,11 +77,16 @@ SENTENCES = {
         "回答模型没有作答（{reason}），以下是最能回答问题的原文：",
     ),
     "model failed": ("it failed", "出错"),
+    "model empty": ("it wrote nothing", "没有写出任何内容"),
     "model slow": ("it took too long", "超时"),
     "model refused": ("it is not there, or you may not use it", "它不存在，或您无权使用"),
     "checked": ("Checked against the passages:", "已对照所引段落核查："),
     "unsupported": ("⚠ not supported by the passages: “{words}”", "⚠ 所引段落不支持：“{words}”"),
     "repaired": ("supported by {references}: “{words}”", "由 {references} 支持：“{words}”"),
+    "more findings": ("and {count} more", "另有 {count} 处"),
+    "checking": ("Checking the sentences against the passages…", "正在对照所引段落核查各句…"),
+    "all supported": ("{found} · every sentence is supported", "{found}，各句均有依据"),
+    "look below": ("{found} · see what the check found, below the answer", "{found}，核查结果见回答末尾"),
     "unchecked": ("Its sentences could not be checked against the passages.", "未能对照所引段落核查各句。"),
     "cut off": ("The answering model stopped in mid-answer ({reason}).", "回答模型中途停止（{reason}）。"),
     "restarted": ("Open WebUI was restarted in mid-answer. Ask again.", "Open WebUI 在回答中途重启。请重新提问。"),
@@ -273,14 +278,16 @@ class Pincite:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise PinciteFailure("unreachable") from None
 
-    async def check(self, person: dict[str, Any], text: str, passages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def check(
+        self, person: dict[str, Any], text: str, passages: list[dict[str, Any]], timeout_s: float = CHECK_TIMEOUT_S
+    ) -> list[dict[str, Any]]:
         """Return the sentences of a text that claim something, each with its `status`; `[n]` cites the n-th passage.
 
         Raises:
             PinciteFailure: they could not be checked.
         """
         asked = {"text": text, "passages": passages}
-        checked: dict[str, Any] = await self._ask("POST", "/api/check", CHECK_TIMEOUT_S, person, asked)
+        checked: dict[str, Any] = await self._ask("POST", "/api/check", timeout_s, person, asked)
         sentences: list[dict[str, Any]] = checked["sentences"]
         return sentences
 
@@ -299,9 +306,11 @@ class Pincite:
         body: dict[str, Any] | None = None,
     ) -> Any:
         try:
-            answer = await self._http.request(method, path, json=body, headers=self._headers(person), timeout=timeout_s)
+            headers = self._headers(person)
+            async with asyncio.timeout(timeout_s):  # of httpx, each single read may take as long
+                answer = await self._http.request(method, path, json=body, headers=headers, timeout=timeout_s)
             told = answer.json()
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeoutError):
             raise PinciteFailure("slow", timeout_s) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise PinciteFailure("unreachable") from None
@@ -616,143 +625,6 @@ async def _are_mirrored() -> bool:
     return mirroring is not None and bool(mirroring.is_active)
 
 
-# harmless: text made harmless: whatever a document or a model says, in the chat it is no link, no picture and no HTML.
-
-MARKUP = str.maketrans("[]<>`", "［］＜＞｀")
-# What chats link by themselves: schemes, "www.", addresses of mail, and hosts with a path.
-LINKED = re.compile(
-    r"""(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:(?://|(?=[A-Za-z]))|\bwww\.)[^\s\u3000-\u303f\uff00-\uffef]*
-    |[\w.+-]{1,100}@[\w-]{1,100}(?:\.[\w-]{1,100}){1,10}
-    |\b[\w-]{1,100}(?:\.[\w-]{1,100}){1,10}/[^\s\u3000-\u303f\uff00-\uffef]*""",
-    re.VERBOSE,
-)
-IN_ADDRESS = str.maketrans(":.@/", "：．＠／")
-
-
-def harmless(text: str) -> str:
-    """Return the text so that a chat finds nothing to link, to load or to run in it."""
-    return LINKED.sub(lambda found: found[0].translate(IN_ADDRESS), text).translate(MARKUP)
-
-
-# citing: passages as Open WebUI's citations, and the numbers in an answer as references to them.
-
-SEPARATOR = r"\s*[,，、;；]\s*"
-REFERENCE = re.compile(rf"[\[【]\s*(\d{{1,2}}(?:{SEPARATOR}\d{{1,2}})*)\s*[\]】]")
-UNFINISHED = re.compile(r"[\[【][\d\s,，、;；]{0,40}$")
-# A word may be the beginning of an address until its end is there.
-UNFINISHED_WORD = re.compile(r"[\[【][^\]】\n]{0,40}$|[^\s\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]{1,300}$")
-LINKING = str.maketrans("(:", "（：")
-# Open WebUI shows a passage in a frame of few lines: a best sentence that begins later than this is put on top as well.
-IN_VIEW = 200
-ADDRESS = re.compile(r"https?:/+", re.IGNORECASE)
-
-
-def cited_name(passage: dict[str, Any], language: str) -> str:
-    """Return what a citation's chip reads, such as "Handbook.pdf, p. 12"; a format without pages has its section."""
-    path = str(passage["document"]["path"])
-    # With an address in it, Open WebUI would show only its host, and ask a third party for an icon.
-    name = ADDRESS.sub("", path.rstrip("/")).rsplit("/", 1)[-1]
-    if passage.get("page") is not None:
-        return say(language, "page", name=name, page=passage["page"])
-    section = str(passage.get("section") or "").rsplit(" › ", 1)[-1]
-    return say(language, "section", name=name, section=ADDRESS.sub("", section)) if section else name
-
-
-def marked_html(passage: dict[str, Any]) -> str:
-    """Return the passage as HTML of our own making: its text escaped, its marks as `<mark>`, the best one in view."""
-    text, cuts = str(passage["text"]), [0]
-    spans = sorted((int(mark["start"]), int(mark["end"])) for mark in passage.get("marks") or [])
-    merged: list[tuple[int, int]] = []
-    for start, end in spans:
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    pieces = []
-    for start, end in merged:
-        pieces += [html.escape(text[cuts[-1] : start]), f"<mark>{html.escape(text[start:end])}</mark>"]
-        cuts.append(end)
-    pieces.append(html.escape(text[cuts[-1] :]))
-    style = "white-space:pre-wrap;font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;padding:8px"
-    lead = ""
-    for mark in passage.get("marks") or []:
-        if mark["kind"] == "sentence" and mark["start"] > IN_VIEW:
-            sentence = text[mark["start"] : mark["end"]].strip()
-            lead = f"<mark>{html.escape(sentence)}</mark><hr>"
-            break
-    return f'<div style="{style}">{lead}{"".join(pieces)}</div>'
-
-
-def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
-    """Return a passage as the `data` of a `source` event.
-
-    `page` is 0-based there, and only there; `embed_url` is what a click on the chip opens beside the chat.
-    """
-    name = cited_name(passage, language)
-    identifier = f"pincite:{passage['id']}"
-    metadata: dict[str, Any] = {"source": identifier, "name": name, "html": True}
-    if passage.get("page") is not None:
-        metadata["page"] = passage["page"] - 1
-    return {
-        "source": {"id": identifier, "name": name, "url": passage["url"], "embed_url": passage["url"]},
-        "document": [marked_html(passage)],
-        "metadata": [metadata],
-        "distances": [passage["score"]],
-    }
-
-
-class Citing:
-    """Rewrites the numbers of an answer from `count` passages as it streams, its words made harmless if `defuse`.
-
-    `given` are the numbers that the passages cited so far had in the prompt, in the order of their first citation.
-    """
-
-    def __init__(self, count: int, *, defuse: bool = False) -> None:
-        self._count = count
-        self._defuse = defuse
-        self._numbers: dict[int, int] = {}
-        self._held = ""
-
-    @property
-    def given(self) -> list[int]:
-        return list(self._numbers)
-
-    def feed(self, text: str) -> str:
-        """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
-        if not self._defuse and not self._held and "[" not in text and "【" not in text:
-            return text
-        text = self._held + text
-        unfinished = (UNFINISHED_WORD if self._defuse else UNFINISHED).search(text)
-        self._held = text[unfinished.start() :] if unfinished else ""
-        return self._shown(text[: len(text) - len(self._held)])
-
-    def rest(self) -> str:
-        """Return what was held back when the answer has ended."""
-        held, self._held = self._held, ""
-        return self._shown(UNFINISHED.sub("", held)) if self._defuse else held
-
-    def cite(self, given: int) -> str:
-        """Return the reference to the passage with the 1-based number `given` of the prompt."""
-        return f"[{self._numbers.setdefault(given, len(self._numbers) + 1)}]"
-
-    def _shown(self, text: str) -> str:
-        if not self._defuse:
-            return REFERENCE.sub(self._renumber, text)
-        parts, done = [], 0
-        for reference in REFERENCE.finditer(text):
-            parts += [harmless(text[done : reference.start()]), self._renumber(reference)]
-            done = reference.end()
-            if text[done : done + 1] in {"(", ":"}:  # "[1](…" and "[1]: …" would link the reference
-                parts.append(text[done].translate(LINKING))
-                done += 1
-        return "".join([*parts, harmless(text[done:])])
-
-    def _renumber(self, reference: re.Match[str]) -> str:
-        given = [int(number) for number in re.split(SEPARATOR, reference[1])]
-        # A number that no passage has is an invention; shown, it would look like evidence.
-        return "".join(self.cite(number) for number in given if 1 <= number <= self._count)
-
-
 # conversation: what is asked: the question in a conversation, made self-contained, and the prompts for the answering model.
 
 SHORT_WORDS = 6
@@ -850,6 +722,349 @@ def answering(messages: list[dict[str, Any]], question: str, passages: list[dict
     ]
 
 
+# harmless: text made harmless: whatever a document or a model says, in the chat it is no link, no picture and no HTML.
+
+MARKUP = str.maketrans("[]<>`", "［］＜＞｀")
+# What chats link by themselves: schemes, "www.", addresses of mail, and hosts with a path.
+LINKED = re.compile(
+    r"""(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:(?://|(?=[A-Za-z]))|\bwww\.)[^\s\u3000-\u303f\uff00-\uffef]*
+    |[\w.+-]{1,100}@[\w-]{1,100}(?:\.[\w-]{1,100}){1,10}
+    |\b[\w-]{1,100}(?:\.[\w-]{1,100}){1,10}/[^\s\u3000-\u303f\uff00-\uffef]*""",
+    re.VERBOSE,
+)
+IN_ADDRESS = str.maketrans(":.@/", "：．＠／")
+
+
+def harmless(text: str) -> str:
+    """Return the text so that a chat finds nothing to link, to load or to run in it."""
+    return LINKED.sub(lambda found: found[0].translate(IN_ADDRESS), text).translate(MARKUP)
+
+
+# thinking: what a model thinks before it answers, where tags tell it from the answer.
+
+TAGS = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<reason>": "</reason>",
+    "<reasoning>": "</reasoning>",
+    "<thought>": "</thought>",
+    "<Thought>": "</Thought>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "◁think▷": "◁/think▷",
+}
+OPENING = re.compile(rf"\s*({'|'.join(map(re.escape, TAGS))})")
+
+
+def said(text: str) -> str:
+    """Return what a model says, without what it thinks in front of it."""
+    opening = OPENING.match(text)
+    return text[opening.end() :].partition(TAGS[opening[1]])[2] if opening else text
+
+
+# citing: passages as Open WebUI's citations, and the numbers in an answer as references to them.
+
+SEPARATOR = r"\s*[,，、;；]\s*"
+REFERENCE = re.compile(rf"[\[【]\s*(\d{{1,2}}(?:{SEPARATOR}\d{{1,2}})*)\s*[\]】]")
+UNFINISHED = re.compile(r"[\[【][\d\s,，、;；]{0,40}$")
+# A word may be the beginning of an address until its end is there.
+UNFINISHED_WORD = re.compile(r"[\[【][^\]】\n]{0,40}$|[^\s\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]{1,300}$")
+LINKING = str.maketrans("(:", "（：")
+# Open WebUI shows a passage in a frame of few lines: a best sentence that begins later than this is put on top as well.
+IN_VIEW = 200
+ADDRESS = re.compile(r"https?:/+", re.IGNORECASE)
+
+
+def cited_name(passage: dict[str, Any], language: str) -> str:
+    """Return what a citation's chip reads, such as "Handbook.pdf, p. 12"; a format without pages has its section."""
+    path = str(passage["document"]["path"])
+    # With an address in it, Open WebUI would show only its host, and ask a third party for an icon.
+    name = ADDRESS.sub("", path.rstrip("/")).rsplit("/", 1)[-1]
+    if passage.get("page") is not None:
+        return say(language, "page", name=name, page=passage["page"])
+    section = str(passage.get("section") or "").rsplit(" › ", 1)[-1]
+    return say(language, "section", name=name, section=ADDRESS.sub("", section)) if section else name
+
+
+def marked_html(passage: dict[str, Any]) -> str:
+    """Return the passage as HTML of our own making: its text escaped, its marks as `<mark>`, the best one in view."""
+    text, cuts = str(passage["text"]), [0]
+    spans = sorted((int(mark["start"]), int(mark["end"])) for mark in passage.get("marks") or [])
+    merged: list[tuple[int, int]] = []
+    for start, end in spans:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    pieces = []
+    for start, end in merged:
+        pieces += [html.escape(text[cuts[-1] : start]), f"<mark>{html.escape(text[start:end])}</mark>"]
+        cuts.append(end)
+    pieces.append(html.escape(text[cuts[-1] :]))
+    style = "white-space:pre-wrap;font:14px/1.5 system-ui,sans-serif;color:#1f2328;background:#fff;padding:8px"
+    lead = ""
+    for mark in passage.get("marks") or []:
+        if mark["kind"] == "sentence" and mark["start"] > IN_VIEW:
+            sentence = text[mark["start"] : mark["end"]].strip()
+            lead = f"<mark>{html.escape(sentence)}</mark><hr>"
+            break
+    return f'<div style="{style}">{lead}{"".join(pieces)}</div>'
+
+
+def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
+    """Return a passage as the `data` of a `source` event.
+
+    `page` is 0-based there, and only there; `embed_url` is what a click on the chip opens beside the chat.
+    """
+    name = cited_name(passage, language)
+    identifier = f"pincite:{passage['id']}"
+    metadata: dict[str, Any] = {"source": identifier, "name": name, "html": True}
+    if passage.get("page") is not None:
+        metadata["page"] = passage["page"] - 1
+    return {
+        "source": {"id": identifier, "name": name, "url": passage["url"], "embed_url": passage["url"]},
+        "document": [marked_html(passage)],
+        "metadata": [metadata],
+        "distances": [passage["score"]],
+    }
+
+
+class Citing:
+    """Rewrites the numbers of an answer from `count` passages as it streams, its words made harmless if `defuse`.
+
+    The tags around what a model thinks first stay what they are. `given` are the numbers that the passages cited so
+    far had in the prompt, in the order of their first citation.
+    """
+
+    def __init__(self, count: int, *, defuse: bool = False) -> None:
+        self._count = count
+        self._defuse = defuse
+        self._numbers: dict[int, int] = {}
+        self._held = ""
+        self._begun = False
+        self._end_of_thinking = ""
+
+    @property
+    def given(self) -> list[int]:
+        return list(self._numbers)
+
+    def feed(self, text: str) -> str:
+        """Return what can be shown of the answer so far; the beginning of a reference waits for its end."""
+        if not self._defuse and not self._held and "[" not in text and "【" not in text:
+            return text
+        text = self._held + text
+        unfinished = (UNFINISHED_WORD if self._defuse else UNFINISHED).search(text)
+        self._held = text[unfinished.start() :] if unfinished else ""
+        return self._shown(text[: len(text) - len(self._held)])
+
+    def rest(self) -> str:
+        """Return what was held back when the answer has ended."""
+        held, self._held = self._held, ""
+        shown = self._shown(UNFINISHED.sub("", held)) if self._defuse else held
+        shown += self._end_of_thinking  # what comes after it is no thought
+        self._begun, self._end_of_thinking = False, ""
+        return shown
+
+    def cite(self, given: int) -> str:
+        """Return the reference to the passage with the 1-based number `given` of the prompt."""
+        return f"[{self._numbers.setdefault(given, len(self._numbers) + 1)}]"
+
+    def _shown(self, text: str) -> str:
+        if not self._defuse:
+            return REFERENCE.sub(self._renumber, text)
+        if not self._begun and (opening := OPENING.match(text)):
+            self._begun, self._end_of_thinking = True, TAGS[opening[1]]
+            return opening[0] + self._shown(text[opening.end() :])
+        self._begun = self._begun or bool(text.strip())
+        if self._end_of_thinking and self._end_of_thinking in text:
+            thought, end, rest = text.partition(self._end_of_thinking)
+            self._end_of_thinking = ""
+            return self._harmless(thought) + end + self._harmless(rest)
+        return self._harmless(text)
+
+    def _harmless(self, text: str) -> str:
+        parts, done = [], 0
+        for reference in REFERENCE.finditer(text):
+            parts += [harmless(text[done : reference.start()]), self._renumber(reference)]
+            done = reference.end()
+            if text[done : done + 1] in {"(", ":"}:  # "[1](…" and "[1]: …" would link the reference
+                parts.append(text[done].translate(LINKING))
+                done += 1
+        return "".join([*parts, harmless(text[done:])])
+
+    def _renumber(self, reference: re.Match[str]) -> str:
+        given = [int(number) for number in re.split(SEPARATOR, reference[1])]
+        # A number that no passage has is an invention; shown, it would look like evidence.
+        return "".join(self.cite(number) for number in given if 1 <= number <= self._count)
+
+
+# checking: what a model wrote, held against the passages that it was given.
+
+# An answer that has nothing to do with the passages is told so in a few lines.
+MOST_FINDINGS = 8
+
+
+async def findings(
+    pincite: Pincite,
+    asker: Asker,
+    text: str,
+    passages: list[dict[str, Any]],
+    citing: Citing,
+    timeout_s: float = CHECK_TIMEOUT_S,
+) -> str:
+    """Return what was found wrong with the sentences of an answer, as Markdown; nothing where all is well.
+
+    Raises:
+        PinciteFailure: they could not be checked.
+    """
+    lines: list[str] = []
+    for sentence in await pincite.check(asker.person, said(text), passages, timeout_s):
+        if sentence["status"] != "supported":
+            words = harmless(" ".join(str(sentence["text"]).split()))
+            # Numbered in the order of the text, so only those that are shown.
+            numbers = sentence["citations"] if len(lines) < MOST_FINDINGS else []
+            references = "".join(citing.cite(number) for number in numbers)
+            lines.append(asker.say(sentence["status"], words=words, references=references))
+    if len(lines) > MOST_FINDINGS:
+        lines[MOST_FINDINGS:] = [asker.say("more findings", count=len(lines) - MOST_FINDINGS)]
+    return "\n".join([asker.say("checked"), "", *(f"- {line}" for line in lines)]) if lines else ""
+
+
+# quoting: an answer without a model: the sentences that answer best, word for word, each with its citation.
+
+MOST_QUOTES = 5
+LONGEST_QUOTE = 600
+
+
+def best_sentence(passage: dict[str, Any]) -> str:
+    """Return the sentence that the search marked, else the beginning of the passage."""
+    text = str(passage["text"])
+    for mark in passage.get("marks") or []:
+        if mark["kind"] == "sentence":
+            return text[mark["start"] : mark["end"]].strip()
+    beginning = text.strip()
+    return beginning if len(beginning) <= LONGEST_QUOTE else beginning[:LONGEST_QUOTE].rsplit(" ", 1)[0] + " …"
+
+
+def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:
+    """Return the quotes as Markdown, best first; a sentence that two passages share is quoted once."""
+    seen: set[str] = set()
+    lines: list[str] = []
+    for number, passage in enumerate(passages, 1):
+        sentence = best_sentence(passage)
+        if sentence and sentence not in seen and len(lines) < MOST_QUOTES:
+            seen.add(sentence)
+            quoted = "\n".join(f"> {line}" for line in harmless(sentence).splitlines() if line.strip())
+            lines.append(f"{quoted} {citing.cite(number)}\n\n")
+    return lines
+
+
+# followed: an answer that a model of Open WebUI writes, followed as it comes: made harmless, cited, and checked at its end.
+
+# Where servers put what a model thinks; Open WebUI shows each of them.
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+
+
+@dataclass
+class Followed:
+    """The answer to one message, written from `passages`; `written` are the model's own words so far."""
+
+    asker: Asker
+    passages: list[dict[str, Any]]
+    written: str = ""
+    _citing: Citing = field(init=False)
+    _thoughts: dict[str, Citing] = field(init=False)
+    _listed: int = 0
+
+    def __post_init__(self) -> None:
+        self._citing = Citing(len(self.passages), defuse=True)
+        self._thoughts = {place: Citing(0, defuse=True) for place in THOUGHTS}
+
+    def shown(self, delta: dict[str, Any], *, ended: bool) -> dict[str, Any]:
+        """Return a piece of the answer as it can be shown; what was held back comes with the next one, or the last."""
+        shown, words = dict(delta), str(delta.get("content") or "")
+        for place, thoughts in self._thoughts.items():
+            thought = thoughts.feed(str(delta[place])) if delta.get(place) else ""
+            thought += thoughts.rest() if words or ended else ""
+            if thought or place in delta:
+                shown[place] = thought
+        self.written += words
+        words = self._citing.feed(words) + (self._citing.rest() if ended else "")
+        if words or "content" in delta:
+            shown["content"] = words
+        return shown
+
+    def new_sources(self) -> list[dict[str, Any]]:
+        """Return the sources of the passages that were cited since this was asked last."""
+        new = self._citing.given[self._listed :]
+        self._listed += len(new)
+        return [source_of(self.passages[given - 1], self.asker.language) for given in new]
+
+    async def finish(self, message: dict[str, Any], pincite: Pincite, timeout_s: float) -> None:
+        """Complete the message of the chat that the answer has become, and tell what the check found.
+
+        A model that does not stream was not followed, so its words are in the message alone. One that wrote nothing
+        leaves the passages quoted.
+        """
+        if self.written:
+            _append(message, self._citing.rest())
+        else:
+            self._rewrite(message)
+        if not said(self.written).strip():
+            reason = self.asker.say("model empty")
+            more = [self.asker.say("extractive instead", reason=reason) + "\n\n", *quotes(self.passages, self._citing)]
+            _append(message, "".join(more))
+        elif found := await self._checked(pincite, timeout_s):
+            _append(message, f"\n\n{found}")
+        for source in self.new_sources():
+            if "sources" in message:  # of the message, as it was before
+                message["sources"].append(source)
+            if self.asker.emit is not None:
+                await self.asker.emit({"type": "source", "data": source})
+
+    async def _checked(self, pincite: Pincite, timeout_s: float) -> str:
+        await self.asker.status(self.asker.say("checking"))
+        try:
+            found = await findings(pincite, self.asker, self.written, self.passages, self._citing, timeout_s)
+        except PinciteFailure:
+            await self.asker.status(self.asker.say("unchecked"), done=True)
+            return ""
+        told = "look below" if found else "all supported"
+        await self.asker.status(self.asker.say(told, found=self.asker.counted(self.passages)), done=True)
+        return found
+
+    def _rewrite(self, message: dict[str, Any]) -> None:
+        """Make words that came at once what can be shown, and those of the model's thoughts harmless."""
+        for part in _parts(message, "reasoning"):
+            part["text"] = harmless(part["text"])
+        parts = _parts(message, "message")
+        for part in parts:
+            part["text"] = self._whole(part["text"])
+        message["content"] = (
+            "\n".join(part["text"] for part in parts) if parts else self._whole(str(message.get("content") or ""))
+        )
+
+    def _whole(self, text: str) -> str:
+        self.written += text
+        return self._citing.feed(text) + self._citing.rest()
+
+
+def _parts(message: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Return the parts with a `text` of what a message holds of this kind: "message" is the answer."""
+    items = [item for item in message.get("output") or [] if item.get("type") == kind]
+    return [part for item in items for part in item.get("content") or [] if isinstance(part.get("text"), str)]
+
+
+def _append(message: dict[str, Any], more: str) -> None:
+    """Put words behind those of a message, which stand in its output, and in its content too."""
+    if parts := _parts(message, "message"):
+        parts[-1]["text"] += more
+    elif message.get("output") and more:
+        part = {"type": "output_text", "text": more}
+        item = {"type": "message", "id": f"{message['id']}-pincite", "status": "completed", "role": "assistant"}
+        message["output"].append(item | {"content": [part]})
+    message["content"] = str(message.get("content") or "") + more
+
+
 # writing: asks one of Open WebUI's own models, as the person in the chat and with their rights.
 
 FIRST_WORD_S = 120.0
@@ -908,7 +1123,7 @@ async def write_at_once(
     except TimeoutError:
         raise NotWritten("model slow") from None
     try:
-        return str(answer["choices"][0]["message"]["content"] or "")
+        return said(str(answer["choices"][0]["message"]["content"] or ""))
     except (KeyError, IndexError, TypeError):
         raise NotWritten("model failed") from None
 
@@ -992,6 +1207,9 @@ class Filter:
         )
         passages: int = Field(default=0, ge=0, le=20, description="Passages a search returns; 0: as Pincite is set.")
         search_timeout_s: float = Field(default=20.0, gt=0, le=120, description="Seconds a search may take.")
+        check_timeout_s: float = Field(
+            default=10.0, gt=0, le=60, description="Seconds that the check of an answer may take, after its end."
+        )
         language: Literal["auto", "en", "zh"] = Field(
             default="auto", description="Language of messages; auto: that of the question."
         )
@@ -1008,8 +1226,8 @@ class Filter:
     def __init__(self) -> None:
         self.valves = self.Valves()
         self.connections = Connections()
-        # Of the answers being written, by message: how they cite, and the sources. Bounded, for one that never ends.
-        self._answers: OrderedDict[str, tuple[Citing, list[dict[str, Any]]]] = OrderedDict()
+        # The answers being written, by message. Bounded, for those that never end.
+        self._answers: OrderedDict[str, Followed] = OrderedDict()
 
     async def inlet(
         self,
@@ -1047,7 +1265,7 @@ class Filter:
             return body
         await asker.status(asker.counted(found), done=True)
         if message := str(metadata.get("message_id") or ""):
-            self._answers[message] = (Citing(len(found)), [source_of(passage, asker.language) for passage in found])
+            self._answers[message] = Followed(asker, found)
             while len(self._answers) > MOST_ANSWERS:
                 self._answers.popitem(last=False)
         return body | {"messages": with_evidence(messages, found)}
@@ -1058,28 +1276,31 @@ class Filter:
         __metadata__: dict[str, Any] | None = None,
         __event_emitter__: Emit = None,
     ) -> dict[str, Any]:
-        """Number the citations of a piece of the answer, and send the sources of those that are new."""
-        message = str((__metadata__ or {}).get("message_id") or "")
-        if message not in self._answers:
+        """Make a piece of the answer harmless, number its citations, and send the sources of those that are new."""
+        answer = self._answers.get(str((__metadata__ or {}).get("message_id") or ""))
+        if answer is None:
             return event
-        citing, all_sources = self._answers[message]
-        before = len(citing.given)
         for choice in event.get("choices") or []:
-            delta = choice.get("delta") or {}
-            if delta.get("content"):
-                delta["content"] = citing.feed(delta["content"])
-            if choice.get("finish_reason"):
-                choice["delta"] = delta | {"content": (delta.get("content") or "") + citing.rest()}
-        sources = [all_sources[given - 1] for given in citing.given[before:]]
+            choice["delta"] = answer.shown(choice.get("delta") or {}, ended=bool(choice.get("finish_reason")))
+        sources = answer.new_sources()
         if __event_emitter__ is None:
             return event | {"sources": sources} if sources else event
         for source in sources:
             await __event_emitter__({"type": "source", "data": source})
         return event
 
-    async def outlet(self, body: dict[str, Any], __metadata__: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Forget how the answer cites, which has ended."""
-        self._answers.pop(str((__metadata__ or {}).get("message_id") or ""), None)
+    async def outlet(
+        self,
+        body: dict[str, Any],
+        __metadata__: dict[str, Any] | None = None,
+        __event_emitter__: Emit = None,
+    ) -> dict[str, Any]:
+        """Hold the answer, which has ended and is in the chat, against the passages, and add what was found."""
+        answer = self._answers.pop(str((__metadata__ or {}).get("message_id") or ""), None)
+        # A program that called the API has its answer already.
+        if answer is not None and __event_emitter__ is not None and body.get("messages"):
+            answer.asker.emit = __event_emitter__
+            await answer.finish(body["messages"][-1], self._pincite(), self.valves.check_timeout_s)
         return body
 
     def _pincite(self) -> Pincite:

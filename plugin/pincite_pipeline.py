@@ -77,11 +77,16 @@ SENTENCES = {
         "回答模型没有作答（{reason}），以下是最能回答问题的原文：",
     ),
     "model failed": ("it failed", "出错"),
+    "model empty": ("it wrote nothing", "没有写出任何内容"),
     "model slow": ("it took too long", "超时"),
     "model refused": ("it is not there, or you may not use it", "它不存在，或您无权使用"),
     "checked": ("Checked against the passages:", "已对照所引段落核查："),
     "unsupported": ("⚠ not supported by the passages: “{words}”", "⚠ 所引段落不支持：“{words}”"),
     "repaired": ("supported by {references}: “{words}”", "由 {references} 支持：“{words}”"),
+    "more findings": ("and {count} more", "另有 {count} 处"),
+    "checking": ("Checking the sentences against the passages…", "正在对照所引段落核查各句…"),
+    "all supported": ("{found} · every sentence is supported", "{found}，各句均有依据"),
+    "look below": ("{found} · see what the check found, below the answer", "{found}，核查结果见回答末尾"),
     "unchecked": ("Its sentences could not be checked against the passages.", "未能对照所引段落核查各句。"),
     "cut off": ("The answering model stopped in mid-answer ({reason}).", "回答模型中途停止（{reason}）。"),
     "restarted": ("Open WebUI was restarted in mid-answer. Ask again.", "Open WebUI 在回答中途重启。请重新提问。"),
@@ -273,14 +278,16 @@ class Pincite:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise PinciteFailure("unreachable") from None
 
-    async def check(self, person: dict[str, Any], text: str, passages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def check(
+        self, person: dict[str, Any], text: str, passages: list[dict[str, Any]], timeout_s: float = CHECK_TIMEOUT_S
+    ) -> list[dict[str, Any]]:
         """Return the sentences of a text that claim something, each with its `status`; `[n]` cites the n-th passage.
 
         Raises:
             PinciteFailure: they could not be checked.
         """
         asked = {"text": text, "passages": passages}
-        checked: dict[str, Any] = await self._ask("POST", "/api/check", CHECK_TIMEOUT_S, person, asked)
+        checked: dict[str, Any] = await self._ask("POST", "/api/check", timeout_s, person, asked)
         sentences: list[dict[str, Any]] = checked["sentences"]
         return sentences
 
@@ -299,9 +306,11 @@ class Pincite:
         body: dict[str, Any] | None = None,
     ) -> Any:
         try:
-            answer = await self._http.request(method, path, json=body, headers=self._headers(person), timeout=timeout_s)
+            headers = self._headers(person)
+            async with asyncio.timeout(timeout_s):  # of httpx, each single read may take as long
+                answer = await self._http.request(method, path, json=body, headers=headers, timeout=timeout_s)
             told = answer.json()
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeoutError):
             raise PinciteFailure("slow", timeout_s) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise PinciteFailure("unreachable") from None
@@ -731,6 +740,27 @@ def harmless(text: str) -> str:
     return LINKED.sub(lambda found: found[0].translate(IN_ADDRESS), text).translate(MARKUP)
 
 
+# thinking: what a model thinks before it answers, where tags tell it from the answer.
+
+TAGS = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<reason>": "</reason>",
+    "<reasoning>": "</reasoning>",
+    "<thought>": "</thought>",
+    "<Thought>": "</Thought>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "◁think▷": "◁/think▷",
+}
+OPENING = re.compile(rf"\s*({'|'.join(map(re.escape, TAGS))})")
+
+
+def said(text: str) -> str:
+    """Return what a model says, without what it thinks in front of it."""
+    opening = OPENING.match(text)
+    return text[opening.end() :].partition(TAGS[opening[1]])[2] if opening else text
+
+
 # citing: passages as Open WebUI's citations, and the numbers in an answer as references to them.
 
 SEPARATOR = r"\s*[,，、;；]\s*"
@@ -801,7 +831,8 @@ def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
 class Citing:
     """Rewrites the numbers of an answer from `count` passages as it streams, its words made harmless if `defuse`.
 
-    `given` are the numbers that the passages cited so far had in the prompt, in the order of their first citation.
+    The tags around what a model thinks first stay what they are. `given` are the numbers that the passages cited so
+    far had in the prompt, in the order of their first citation.
     """
 
     def __init__(self, count: int, *, defuse: bool = False) -> None:
@@ -809,6 +840,8 @@ class Citing:
         self._defuse = defuse
         self._numbers: dict[int, int] = {}
         self._held = ""
+        self._begun = False
+        self._end_of_thinking = ""
 
     @property
     def given(self) -> list[int]:
@@ -826,7 +859,10 @@ class Citing:
     def rest(self) -> str:
         """Return what was held back when the answer has ended."""
         held, self._held = self._held, ""
-        return self._shown(UNFINISHED.sub("", held)) if self._defuse else held
+        shown = self._shown(UNFINISHED.sub("", held)) if self._defuse else held
+        shown += self._end_of_thinking  # what comes after it is no thought
+        self._begun, self._end_of_thinking = False, ""
+        return shown
 
     def cite(self, given: int) -> str:
         """Return the reference to the passage with the 1-based number `given` of the prompt."""
@@ -835,6 +871,17 @@ class Citing:
     def _shown(self, text: str) -> str:
         if not self._defuse:
             return REFERENCE.sub(self._renumber, text)
+        if not self._begun and (opening := OPENING.match(text)):
+            self._begun, self._end_of_thinking = True, TAGS[opening[1]]
+            return opening[0] + self._shown(text[opening.end() :])
+        self._begun = self._begun or bool(text.strip())
+        if self._end_of_thinking and self._end_of_thinking in text:
+            thought, end, rest = text.partition(self._end_of_thinking)
+            self._end_of_thinking = ""
+            return self._harmless(thought) + end + self._harmless(rest)
+        return self._harmless(text)
+
+    def _harmless(self, text: str) -> str:
         parts, done = [], 0
         for reference in REFERENCE.finditer(text):
             parts += [harmless(text[done : reference.start()]), self._renumber(reference)]
@@ -848,6 +895,38 @@ class Citing:
         given = [int(number) for number in re.split(SEPARATOR, reference[1])]
         # A number that no passage has is an invention; shown, it would look like evidence.
         return "".join(self.cite(number) for number in given if 1 <= number <= self._count)
+
+
+# checking: what a model wrote, held against the passages that it was given.
+
+# An answer that has nothing to do with the passages is told so in a few lines.
+MOST_FINDINGS = 8
+
+
+async def findings(
+    pincite: Pincite,
+    asker: Asker,
+    text: str,
+    passages: list[dict[str, Any]],
+    citing: Citing,
+    timeout_s: float = CHECK_TIMEOUT_S,
+) -> str:
+    """Return what was found wrong with the sentences of an answer, as Markdown; nothing where all is well.
+
+    Raises:
+        PinciteFailure: they could not be checked.
+    """
+    lines: list[str] = []
+    for sentence in await pincite.check(asker.person, said(text), passages, timeout_s):
+        if sentence["status"] != "supported":
+            words = harmless(" ".join(str(sentence["text"]).split()))
+            # Numbered in the order of the text, so only those that are shown.
+            numbers = sentence["citations"] if len(lines) < MOST_FINDINGS else []
+            references = "".join(citing.cite(number) for number in numbers)
+            lines.append(asker.say(sentence["status"], words=words, references=references))
+    if len(lines) > MOST_FINDINGS:
+        lines[MOST_FINDINGS:] = [asker.say("more findings", count=len(lines) - MOST_FINDINGS)]
+    return "\n".join([asker.say("checked"), "", *(f"- {line}" for line in lines)]) if lines else ""
 
 
 # quoting: an answer without a model: the sentences that answer best, word for word, each with its citation.
@@ -937,7 +1016,7 @@ async def write_at_once(
     except TimeoutError:
         raise NotWritten("model slow") from None
     try:
-        return str(answer["choices"][0]["message"]["content"] or "")
+        return said(str(answer["choices"][0]["message"]["content"] or ""))
     except (KeyError, IndexError, TypeError):
         raise NotWritten("model failed") from None
 
@@ -990,7 +1069,8 @@ def _words(line: str) -> str:
 
 # turn: one turn of a conversation: search, then the answer with its citations, as text and `source` data in order.
 
-REWRITE_TIMEOUT_S = 15.0
+# Of the answering model, for a question made whole or a guess.
+HELP_TIMEOUT_S = 15.0
 LONGEST_GUESS = 600
 MOST_PASSAGES = 99
 
@@ -1003,8 +1083,9 @@ class Writer:
     user: dict[str, Any]
     model: str
     hyde: bool = False
+    help_timeout_s: float = HELP_TIMEOUT_S
 
-    async def at_once(self, messages: list[dict[str, str]], timeout_s: float = REWRITE_TIMEOUT_S) -> str:
+    async def at_once(self, messages: list[dict[str, str]], timeout_s: float) -> str:
         """Return its whole answer; raises NotWritten."""
         return await write_at_once(self.request, self.user, self.model, messages, timeout_s)
 
@@ -1109,7 +1190,7 @@ class Turn:
         if len(asked) > 1 and isinstance(self.writer, Writer):
             await self.asker.status(self.asker.say("writing"))
             try:
-                rewritten = (await self.writer.at_once(rewriting(self.messages))).strip()
+                rewritten = (await self.writer.at_once(rewriting(self.messages), self.writer.help_timeout_s)).strip()
             except NotWritten:
                 rewritten = ""
             if rewritten:
@@ -1121,7 +1202,7 @@ class Turn:
         if not isinstance(self.writer, Writer) or not self.writer.hyde:
             return question
         try:
-            guess = await self.writer.at_once(guessing(question))
+            guess = await self.writer.at_once(guessing(question), self.writer.help_timeout_s)
         except NotWritten:
             return question
         return f"{question}\n{guess[:LONGEST_GUESS]}"
@@ -1134,41 +1215,31 @@ class Turn:
             async for piece in self._quoted(passages, citing):
                 yield piece
             return
-        began, written = False, Written(self.writer.words(answering(self.messages, question, passages)))
+        written, failed = Written(self.writer.words(answering(self.messages, question, passages))), ""
         try:
             async for shown in _shown(written.pieces(), citing):
                 for given in citing.given[listed:]:
                     listed += 1
                     yield source_of(passages[given - 1], self.asker.language)
-                began = True
                 yield shown
         except NotWritten as failure:
-            reason = self.asker.say(failure.reason)
-            if not began:
-                yield self.asker.say("extractive instead", reason=reason) + "\n\n"
-                async for piece in self._quoted(passages, citing):
-                    yield piece
-                return
-            yield "\n\n" + self.asker.say("cut off", reason=reason)
-        findings = await self._findings(written.text, passages, citing)
+            failed = failure.reason
+        if not said(written.text).strip():
+            reason = self.asker.say(failed or "model empty")
+            yield ("\n\n" if written.text else "") + self.asker.say("extractive instead", reason=reason) + "\n\n"
+            async for piece in self._quoted(passages, citing):
+                yield piece
+            return
+        if failed:
+            yield "\n\n" + self.asker.say("cut off", reason=self.asker.say(failed))
+        try:
+            found = await findings(self.pincite, self.asker, written.text, passages, citing)
+        except PinciteFailure:
+            found = self.asker.say("unchecked")
         for given in citing.given[listed:]:
             yield source_of(passages[given - 1], self.asker.language)
-        if findings:
-            yield "\n\n" + findings
-
-    async def _findings(self, text: str, passages: list[dict[str, Any]], citing: Citing) -> str:
-        """Return what was found wrong with the sentences of an answer, as Markdown; nothing where all is well."""
-        try:
-            sentences = await self.pincite.check(self.asker.person, text, passages)
-        except PinciteFailure:
-            return self.asker.say("unchecked")
-        lines = []
-        for sentence in sentences:
-            if sentence["status"] != "supported":
-                references = "".join(citing.cite(number) for number in sentence["citations"])
-                said = harmless(" ".join(str(sentence["text"]).split()))
-                lines.append(self.asker.say(sentence["status"], words=said, references=references))
-        return "\n".join([self.asker.say("checked"), "", *(f"- {line}" for line in lines)]) if lines else ""
+        if found:
+            yield "\n\n" + found
 
     async def _quoted(self, passages: list[dict[str, Any]], citing: Citing) -> AsyncIterator[str | dict[str, Any]]:
         lines = quotes(passages, citing)

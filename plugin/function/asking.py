@@ -1,5 +1,6 @@
 """Asks a Pincite server over HTTP, in the name of the person in the chat."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -148,14 +149,16 @@ class Pincite:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise PinciteFailure("unreachable") from None
 
-    async def check(self, person: dict[str, Any], text: str, passages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def check(
+        self, person: dict[str, Any], text: str, passages: list[dict[str, Any]], timeout_s: float = CHECK_TIMEOUT_S
+    ) -> list[dict[str, Any]]:
         """Return the sentences of a text that claim something, each with its `status`; `[n]` cites the n-th passage.
 
         Raises:
             PinciteFailure: they could not be checked.
         """
         asked = {"text": text, "passages": passages}
-        checked: dict[str, Any] = await self._ask("POST", "/api/check", CHECK_TIMEOUT_S, person, asked)
+        checked: dict[str, Any] = await self._ask("POST", "/api/check", timeout_s, person, asked)
         sentences: list[dict[str, Any]] = checked["sentences"]
         return sentences
 
@@ -174,9 +177,11 @@ class Pincite:
         body: dict[str, Any] | None = None,
     ) -> Any:
         try:
-            answer = await self._http.request(method, path, json=body, headers=self._headers(person), timeout=timeout_s)
+            headers = self._headers(person)
+            async with asyncio.timeout(timeout_s):  # of httpx, each single read may take as long
+                answer = await self._http.request(method, path, json=body, headers=headers, timeout=timeout_s)
             told = answer.json()
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeoutError):
             raise PinciteFailure("slow", timeout_s) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise PinciteFailure("unreachable") from None

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from plugin.function.harmless import harmless
+from plugin.function.thinking import OPENING, TAGS
 from plugin.function.wording import say
 
 SEPARATOR = r"\s*[,，、;；]\s*"
@@ -80,7 +81,8 @@ def source_of(passage: dict[str, Any], language: str) -> dict[str, Any]:
 class Citing:
     """Rewrites the numbers of an answer from `count` passages as it streams, its words made harmless if `defuse`.
 
-    `given` are the numbers that the passages cited so far had in the prompt, in the order of their first citation.
+    The tags around what a model thinks first stay what they are. `given` are the numbers that the passages cited so
+    far had in the prompt, in the order of their first citation.
     """
 
     def __init__(self, count: int, *, defuse: bool = False) -> None:
@@ -88,6 +90,8 @@ class Citing:
         self._defuse = defuse
         self._numbers: dict[int, int] = {}
         self._held = ""
+        self._begun = False
+        self._end_of_thinking = ""
 
     @property
     def given(self) -> list[int]:
@@ -105,7 +109,10 @@ class Citing:
     def rest(self) -> str:
         """Return what was held back when the answer has ended."""
         held, self._held = self._held, ""
-        return self._shown(UNFINISHED.sub("", held)) if self._defuse else held
+        shown = self._shown(UNFINISHED.sub("", held)) if self._defuse else held
+        shown += self._end_of_thinking  # what comes after it is no thought
+        self._begun, self._end_of_thinking = False, ""
+        return shown
 
     def cite(self, given: int) -> str:
         """Return the reference to the passage with the 1-based number `given` of the prompt."""
@@ -114,6 +121,17 @@ class Citing:
     def _shown(self, text: str) -> str:
         if not self._defuse:
             return REFERENCE.sub(self._renumber, text)
+        if not self._begun and (opening := OPENING.match(text)):
+            self._begun, self._end_of_thinking = True, TAGS[opening[1]]
+            return opening[0] + self._shown(text[opening.end() :])
+        self._begun = self._begun or bool(text.strip())
+        if self._end_of_thinking and self._end_of_thinking in text:
+            thought, end, rest = text.partition(self._end_of_thinking)
+            self._end_of_thinking = ""
+            return self._harmless(thought) + end + self._harmless(rest)
+        return self._harmless(text)
+
+    def _harmless(self, text: str) -> str:
         parts, done = [], 0
         for reference in REFERENCE.finditer(text):
             parts += [harmless(text[done : reference.start()]), self._renumber(reference)]

@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 
 from plugin.function.asking import Connections, Pincite, PinciteFailure
 from plugin.function.attachments import attached_to
-from plugin.function.citing import Citing, source_of
 from plugin.function.conversation import joined, questions, with_evidence
 from plugin.function.evidence import Asker, Emit, NothingRelevant, Scope, find
+from plugin.function.followed import Followed
 from plugin.function.wording import language_of
 from plugin.function.writing import groups_of
 
@@ -45,6 +45,9 @@ class Filter:
         )
         passages: int = Field(default=0, ge=0, le=20, description="Passages a search returns; 0: as Pincite is set.")
         search_timeout_s: float = Field(default=20.0, gt=0, le=120, description="Seconds a search may take.")
+        check_timeout_s: float = Field(
+            default=10.0, gt=0, le=60, description="Seconds that the check of an answer may take, after its end."
+        )
         language: Literal["auto", "en", "zh"] = Field(
             default="auto", description="Language of messages; auto: that of the question."
         )
@@ -61,8 +64,8 @@ class Filter:
     def __init__(self) -> None:
         self.valves = self.Valves()
         self.connections = Connections()
-        # Of the answers being written, by message: how they cite, and the sources. Bounded, for one that never ends.
-        self._answers: OrderedDict[str, tuple[Citing, list[dict[str, Any]]]] = OrderedDict()
+        # The answers being written, by message. Bounded, for those that never end.
+        self._answers: OrderedDict[str, Followed] = OrderedDict()
 
     async def inlet(
         self,
@@ -100,7 +103,7 @@ class Filter:
             return body
         await asker.status(asker.counted(found), done=True)
         if message := str(metadata.get("message_id") or ""):
-            self._answers[message] = (Citing(len(found)), [source_of(passage, asker.language) for passage in found])
+            self._answers[message] = Followed(asker, found)
             while len(self._answers) > MOST_ANSWERS:
                 self._answers.popitem(last=False)
         return body | {"messages": with_evidence(messages, found)}
@@ -111,28 +114,31 @@ class Filter:
         __metadata__: dict[str, Any] | None = None,
         __event_emitter__: Emit = None,
     ) -> dict[str, Any]:
-        """Number the citations of a piece of the answer, and send the sources of those that are new."""
-        message = str((__metadata__ or {}).get("message_id") or "")
-        if message not in self._answers:
+        """Make a piece of the answer harmless, number its citations, and send the sources of those that are new."""
+        answer = self._answers.get(str((__metadata__ or {}).get("message_id") or ""))
+        if answer is None:
             return event
-        citing, all_sources = self._answers[message]
-        before = len(citing.given)
         for choice in event.get("choices") or []:
-            delta = choice.get("delta") or {}
-            if delta.get("content"):
-                delta["content"] = citing.feed(delta["content"])
-            if choice.get("finish_reason"):
-                choice["delta"] = delta | {"content": (delta.get("content") or "") + citing.rest()}
-        sources = [all_sources[given - 1] for given in citing.given[before:]]
+            choice["delta"] = answer.shown(choice.get("delta") or {}, ended=bool(choice.get("finish_reason")))
+        sources = answer.new_sources()
         if __event_emitter__ is None:
             return event | {"sources": sources} if sources else event
         for source in sources:
             await __event_emitter__({"type": "source", "data": source})
         return event
 
-    async def outlet(self, body: dict[str, Any], __metadata__: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Forget how the answer cites, which has ended."""
-        self._answers.pop(str((__metadata__ or {}).get("message_id") or ""), None)
+    async def outlet(
+        self,
+        body: dict[str, Any],
+        __metadata__: dict[str, Any] | None = None,
+        __event_emitter__: Emit = None,
+    ) -> dict[str, Any]:
+        """Hold the answer, which has ended and is in the chat, against the passages, and add what was found."""
+        answer = self._answers.pop(str((__metadata__ or {}).get("message_id") or ""), None)
+        # A program that called the API has its answer already.
+        if answer is not None and __event_emitter__ is not None and body.get("messages"):
+            answer.asker.emit = __event_emitter__
+            await answer.finish(body["messages"][-1], self._pincite(), self.valves.check_timeout_s)
         return body
 
     def _pincite(self) -> Pincite:

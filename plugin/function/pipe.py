@@ -14,7 +14,7 @@ from plugin.function.files import offered
 from plugin.function.housekeeping import completion, housekeep
 from plugin.function.offering import EVERY_KNOWLEDGE_BASE, offer
 from plugin.function.openwebui import Inside
-from plugin.function.turn import ServerWriter, Turn, Writer
+from plugin.function.turn import HELP_TIMEOUT_S, ServerWriter, Turn, Writer
 from plugin.function.wording import language_of, say
 from plugin.function.writing import groups_of
 
@@ -46,6 +46,12 @@ class Pipe:
         hyde: bool = Field(
             default=False,
             description="Search with a guessed answer too, which the answering model writes first. Slower.",
+        )
+        help_timeout_s: float = Field(
+            default=HELP_TIMEOUT_S,
+            gt=0,
+            le=120,
+            description="Seconds the answering model may take to put a question into context, or to guess its answer.",
         )
         search_timeout_s: float = Field(default=20.0, gt=0, le=120, description="Seconds a search may take.")
         language: Literal["auto", "en", "zh"] = Field(
@@ -142,7 +148,7 @@ class Pipe:
         # A model of this very function would ask itself.
         if chosen in {"", SERVER} or chosen.partition(".")[0] == model.partition(".")[0]:
             return None
-        return Writer(request, user, chosen, self.valves.hyde)
+        return Writer(request, user, chosen, self.valves.hyde, self.valves.help_timeout_s)
 
     def _pincite(self) -> Pincite:
         return self.connections.to(self.valves.pincite_url, self.valves.pincite_key)

@@ -6,14 +6,16 @@ from typing import Any
 
 from plugin.function.asking import Pincite, PinciteFailure
 from plugin.function.attachments import attached_to
+from plugin.function.checking import findings
 from plugin.function.citing import Citing, source_of
 from plugin.function.conversation import answering, guessing, joined, questions, rewriting
 from plugin.function.evidence import Asker, NothingRelevant, Scope, find, searching
-from plugin.function.harmless import harmless
 from plugin.function.quoting import quotes
+from plugin.function.thinking import said
 from plugin.function.writing import FIRST_WORD_S, NotWritten, write, write_at_once
 
-REWRITE_TIMEOUT_S = 15.0
+# Of the answering model, for a question made whole or a guess.
+HELP_TIMEOUT_S = 15.0
 LONGEST_GUESS = 600
 MOST_PASSAGES = 99
 
@@ -26,8 +28,9 @@ class Writer:
     user: dict[str, Any]
     model: str
     hyde: bool = False
+    help_timeout_s: float = HELP_TIMEOUT_S
 
-    async def at_once(self, messages: list[dict[str, str]], timeout_s: float = REWRITE_TIMEOUT_S) -> str:
+    async def at_once(self, messages: list[dict[str, str]], timeout_s: float) -> str:
         """Return its whole answer; raises NotWritten."""
         return await write_at_once(self.request, self.user, self.model, messages, timeout_s)
 
@@ -132,7 +135,7 @@ class Turn:
         if len(asked) > 1 and isinstance(self.writer, Writer):
             await self.asker.status(self.asker.say("writing"))
             try:
-                rewritten = (await self.writer.at_once(rewriting(self.messages))).strip()
+                rewritten = (await self.writer.at_once(rewriting(self.messages), self.writer.help_timeout_s)).strip()
             except NotWritten:
                 rewritten = ""
             if rewritten:
@@ -144,7 +147,7 @@ class Turn:
         if not isinstance(self.writer, Writer) or not self.writer.hyde:
             return question
         try:
-            guess = await self.writer.at_once(guessing(question))
+            guess = await self.writer.at_once(guessing(question), self.writer.help_timeout_s)
         except NotWritten:
             return question
         return f"{question}\n{guess[:LONGEST_GUESS]}"
@@ -157,41 +160,31 @@ class Turn:
             async for piece in self._quoted(passages, citing):
                 yield piece
             return
-        began, written = False, Written(self.writer.words(answering(self.messages, question, passages)))
+        written, failed = Written(self.writer.words(answering(self.messages, question, passages))), ""
         try:
             async for shown in _shown(written.pieces(), citing):
                 for given in citing.given[listed:]:
                     listed += 1
                     yield source_of(passages[given - 1], self.asker.language)
-                began = True
                 yield shown
         except NotWritten as failure:
-            reason = self.asker.say(failure.reason)
-            if not began:
-                yield self.asker.say("extractive instead", reason=reason) + "\n\n"
-                async for piece in self._quoted(passages, citing):
-                    yield piece
-                return
-            yield "\n\n" + self.asker.say("cut off", reason=reason)
-        findings = await self._findings(written.text, passages, citing)
+            failed = failure.reason
+        if not said(written.text).strip():
+            reason = self.asker.say(failed or "model empty")
+            yield ("\n\n" if written.text else "") + self.asker.say("extractive instead", reason=reason) + "\n\n"
+            async for piece in self._quoted(passages, citing):
+                yield piece
+            return
+        if failed:
+            yield "\n\n" + self.asker.say("cut off", reason=self.asker.say(failed))
+        try:
+            found = await findings(self.pincite, self.asker, written.text, passages, citing)
+        except PinciteFailure:
+            found = self.asker.say("unchecked")
         for given in citing.given[listed:]:
             yield source_of(passages[given - 1], self.asker.language)
-        if findings:
-            yield "\n\n" + findings
-
-    async def _findings(self, text: str, passages: list[dict[str, Any]], citing: Citing) -> str:
-        """Return what was found wrong with the sentences of an answer, as Markdown; nothing where all is well."""
-        try:
-            sentences = await self.pincite.check(self.asker.person, text, passages)
-        except PinciteFailure:
-            return self.asker.say("unchecked")
-        lines = []
-        for sentence in sentences:
-            if sentence["status"] != "supported":
-                references = "".join(citing.cite(number) for number in sentence["citations"])
-                said = harmless(" ".join(str(sentence["text"]).split()))
-                lines.append(self.asker.say(sentence["status"], words=said, references=references))
-        return "\n".join([self.asker.say("checked"), "", *(f"- {line}" for line in lines)]) if lines else ""
+        if found:
+            yield "\n\n" + found
 
     async def _quoted(self, passages: list[dict[str, Any]], citing: Citing) -> AsyncIterator[str | dict[str, Any]]:
         lines = quotes(passages, citing)

@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+from plugin.function.thinking import said
+
 FIRST_WORD_S = 120.0
 NEXT_WORD_S = 60.0
 
@@ -61,7 +63,7 @@ async def write_at_once(
     except TimeoutError:
         raise NotWritten("model slow") from None
     try:
-        return str(answer["choices"][0]["message"]["content"] or "")
+        return said(str(answer["choices"][0]["message"]["content"] or ""))
     except (KeyError, IndexError, TypeError):
         raise NotWritten("model failed") from None
 

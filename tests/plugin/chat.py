@@ -1,5 +1,6 @@
 """What Open WebUI does with a function file: load it from its text, call it, and lend it a model."""
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -29,19 +30,22 @@ class Refusal(Exception):
 
 @dataclass
 class Models:
-    """Stands in for Open WebUI's models: each answers what the test says, in words."""
+    """Stands in for Open WebUI's models: each answers what the test says, in words; not where `silent_to` says so."""
 
     answers: dict[str, Callable[[list[dict[str, Any]]], str]] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
     as_whom: list[str] = field(default_factory=list)
     groups: dict[str, list[str]] = field(default_factory=dict)
     break_after: int | None = None
+    silent_to: Callable[[list[dict[str, Any]]], bool] = lambda _: False
 
     async def complete(self, request: Any, form: dict[str, Any], user: Any) -> Any:
         self.asked.append(form)
         self.as_whom.append(user.id)
         if form["model"] not in self.answers:
             raise Refusal("Model not found")
+        if self.silent_to(form["messages"]):
+            await asyncio.Event().wait()
         text = self.answers[form["model"]](form["messages"])
         if not form["stream"]:
             return {"choices": [{"message": {"content": text}}]}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.answers.injections import PAYLOAD
 from tests.http_server.sample_workspace import NOTICE, Served
-from tests.plugin.chat import ALICE, FOLDER, Models, ask, load
+from tests.plugin.chat import ALICE, FOLDER, Models, ask, conversation, load
 
 pytestmark = pytest.mark.anyio
 
@@ -142,10 +142,13 @@ async def test_the_model_writes_as_the_person_who_asks_from_delimited_passages(p
 async def test_a_follow_up_is_made_self_contained_by_the_model_before_searching(pipe: Any, models: Models) -> None:
     pipe.valves.answering_model = "writer"
     models.answers["writer"] = lambda messages: (
-        "Must the notice of termination name its reason?" if "<conversation>" in messages[0]["content"] else "Yes [1]."
+        "<think>They mean it.</think> Must the notice of termination name its reason?"
+        if "<conversation>" in messages[0]["content"]
+        else "Yes [1]."
     )
     shown = await ask(pipe, QUESTION, "Ninety days [1].", "And its reason?")
-    assert "name its reason" in models.asked[1]["messages"][-1]["content"]
+    question = "Must the notice of termination name its reason?"
+    assert models.asked[1]["messages"][-1]["content"].endswith(f"Question: {question}")
     assert shown.sources[0]["source"]["name"] == "contract.pdf, p. 2"
 
 
@@ -163,6 +166,17 @@ async def test_a_guessed_answer_is_searched_for_too_where_that_is_wanted(pipe: A
     )
     shown = await ask(pipe, "Lubricant?")
     assert shown.sources[0]["source"]["name"] == "manual.md, Maintenance"
+
+
+async def test_help_that_is_late_leaves_the_plain_question(pipe: Any, models: Models) -> None:
+    pipe.valves.answering_model, pipe.valves.hyde, pipe.valves.help_timeout_s = "writer", True, 0.05
+    models.answers["writer"] = lambda _: "Ninety days [1]."
+    models.silent_to = lambda messages: "<passage" not in messages[-1]["content"]
+    shown = await ask(pipe, "How often is the oil changed?", "Every 400 hours [1].", QUESTION)
+    assert shown.text.startswith("Ninety days [1].")
+    assert shown.sources[0]["source"]["name"] == "contract.pdf, p. 2"
+    assert models.asked[-1]["messages"][-1]["content"].endswith(f"Question: {QUESTION}")
+    assert len(models.asked) == 3  # the follow-up and the guess were asked for, and given up
 
 
 async def test_the_server_itself_writes_where_that_is_wanted_and_its_numbers_match_the_sources(pipe: Any) -> None:
@@ -208,6 +222,27 @@ async def test_a_model_that_may_not_be_used_is_named_and_the_sentences_are_quote
     assert f"> {NOTICE} [1]" in shown.text
 
 
+@pytest.mark.parametrize("empty", ["", "\n ", "<think>\nNothing comes to mind."])
+async def test_an_empty_answer_leaves_the_passages_quoted_with_the_reason(
+    pipe: Any, models: Models, empty: str
+) -> None:
+    pipe.valves.answering_model = "writer"
+    models.answers["writer"] = lambda _: empty
+    shown = await ask(pipe, QUESTION)
+    assert "The answering model did not answer (it wrote nothing), so these are the sentences" in shown.text
+    assert f"> {NOTICE} [1]" in shown.text
+    assert shown.text.count("<think>") == shown.text.count("</think>")
+    assert shown.sources[0]["source"]["name"] == "contract.pdf, p. 2"
+    assert "没有写出任何内容" in (await ask(pipe, f"{QUESTION} 请用中文回答")).text
+
+
+async def test_what_a_model_thinks_first_is_no_part_of_what_is_checked(pipe: Any, models: Models) -> None:
+    pipe.valves.answering_model = "writer"
+    thinking, right = "<think>\nOil it every 900 hours.\n</think>\n\n", f"{NOTICE[:-1]} [1]."
+    models.answers["writer"] = lambda _: thinking + right
+    assert (await ask(pipe, QUESTION)).text == thinking + right
+
+
 async def test_a_model_that_stops_in_mid_answer_is_said_to_have_stopped(pipe: Any, models: Models) -> None:
     pipe.valves.answering_model = "writer"
     models.answers["writer"] = lambda _: "Ninety days [1], and much more that never comes."
@@ -225,6 +260,13 @@ async def test_housekeeping_searches_nothing(pipe: Any, task: str) -> None:
     answer = await pipe.pipe(body, dict(ALICE), __task__=task, __task_body__=chat)
     told = json.loads(answer["choices"][0]["message"]["content"])
     assert list(told.values()) == [QUESTION if task == "title_generation" else []]
+
+
+async def test_housekeeping_is_done_by_the_model_where_there_is_one(pipe: Any, models: Models) -> None:
+    pipe.valves.answering_model, models.answers["writer"] = "writer", lambda _: '{"title": "Notice"}'
+    body = {"model": "pincite.everything", "messages": conversation("### Task: …")}
+    answer = await pipe.pipe(body, dict(ALICE), __task__="title_generation")
+    assert answer["choices"][0]["message"]["content"] == '{"title": "Notice"}'
 
 
 async def test_a_caller_of_the_api_gets_the_citations_with_the_answer(pipe: Any) -> None:
