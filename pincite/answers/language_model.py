@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from pincite.answers.prompting import Message
+from pincite.answers.thinking import said
 
 _CONNECT_S = 5.0
 # A line of a stream, or a whole answer, above this is none.
@@ -44,14 +45,18 @@ class LanguageModel:
         self._max_s = max_s
 
     async def write(self, messages: Sequence[Message], *, max_tokens: int | None = None) -> AsyncGenerator[str, None]:
-        """Yield the answer piece by piece.
+        """Yield the answer piece by piece, without what the model thinks before it.
 
         Raises:
             WritingFailed: the server is away, refuses, is silent for too long, breaks off, or answers something else.
         """
         try:
-            async with asyncio.timeout(self._max_s), aclosing(self._pieces(messages, max_tokens)) as pieces:
-                async for piece in pieces:
+            async with (
+                asyncio.timeout(self._max_s),
+                aclosing(self._pieces(messages, max_tokens)) as pieces,
+                aclosing(said(pieces)) as words,
+            ):
+                async for piece in words:
                     yield piece
         except httpx.TimeoutException:
             raise WritingFailed(f"the language model was silent for {self._timeout_s:g} s") from None

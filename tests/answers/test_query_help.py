@@ -50,6 +50,13 @@ async def test_a_follow_up_is_asked_whole() -> None:
     assert (made.trace[0].name, made.trace[0].outcome) == ("follow-up", f"asked as: {whole_one}")
 
 
+async def test_what_a_model_thinks_before_it_helps_is_not_searched_for() -> None:
+    searches, whole_one = Searches(), "What is the hotel limit in London?"
+    thinking = helpful("Rewrite the last question", f"<think>\nThere means London.\n</think>\n\n{whole_one}")
+    await ask(thinking, searches, "And there?", Help(follow_up=True))
+    assert searches.asked == [whole_one]
+
+
 async def test_the_parts_of_a_compound_question_are_searched_for_as_well() -> None:
     searches = Searches()
     parts = "1. What is the hotel limit in London?\n2. What is the daily allowance in China?"

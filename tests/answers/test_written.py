@@ -220,6 +220,20 @@ async def test_a_server_that_does_not_stream_is_read_all_the_same() -> None:
     assert (made.text, made.complete) == ("Salaries are paid on the 25th [2].", True)
 
 
+@pytest.mark.parametrize("tags", [("<think>", "</think>"), ("\n<|begin_of_thought|>", "<|end_of_thought|>")])
+@pytest.mark.parametrize("goes", ["well", "whole"])
+async def test_what_a_model_thinks_first_is_no_part_of_the_answer(tags: tuple[str, str], goes: str) -> None:
+    thought = f"{tags[0]}\nThe staff canteen opens at seven, <i>perhaps</i> [1].\n{tags[1]}\n\n"
+    made = await written(f"{thought}Salaries are paid on the 25th [2].", goes=goes)
+    assert made.text == "Salaries are paid on the 25th [2]."
+    assert [sentence.status for sentence in made.sentences] == ["supported"]
+
+
+async def test_a_model_that_thinks_without_end_leaves_quotes() -> None:
+    made = await written("<think> When are salaries paid? Perhaps on the 25th [2].")
+    assert (made.kind, any("wrote nothing" in note for note in made.notes)) == ("extractive", True)
+
+
 async def test_an_answer_that_ignores_the_format_and_the_passages_is_followed_by_what_they_say() -> None:
     made = await written("# Hello!\n\nBananas are a healthy breakfast. Everyone loves bananas for breakfast.")
     assert "No sentence of this answer is supported" in made.text
