@@ -1067,8 +1067,7 @@ def _append(message: dict[str, Any], more: str) -> None:
 
 # writing: asks one of Open WebUI's own models, as the person in the chat and with their rights.
 
-FIRST_WORD_S = 120.0
-NEXT_WORD_S = 60.0
+SILENCE_TIMEOUT_S = 120.0
 
 
 class NotWritten(Exception):
@@ -1088,23 +1087,23 @@ async def groups_of(user_id: str) -> list[str]:
     return [str(group.name) for group in await Groups.get_groups_by_member_id(user_id)]
 
 
-async def write(request: Any, user: dict[str, Any], model: str, messages: list[dict[str, str]]) -> AsyncIterator[str]:
+async def write(
+    request: Any, user: dict[str, Any], model: str, messages: list[dict[str, str]], silence_timeout_s: float
+) -> AsyncIterator[str]:
     """Yield the words of the model's answer as they come.
 
     Raises:
-        NotWritten: it may not be used, failed, or stopped talking.
+        NotWritten: it may not be used, failed, or was silent for too long.
     """
-    lines = _lines(await _completion(request, user, {"model": model, "messages": messages, "stream": True}))
-    patience = FIRST_WORD_S
+    lines = _lines(request, user, {"model": model, "messages": messages, "stream": True})
     while True:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(silence_timeout_s):
                 line = await anext(lines)
         except StopAsyncIteration:
             return
         except TimeoutError:
             raise NotWritten("model slow") from None
-        patience = NEXT_WORD_S
         if words := _words(line):
             yield words
 
@@ -1144,9 +1143,9 @@ async def _completion(request: Any, user: dict[str, Any], asked: dict[str, Any])
         raise NotWritten("model refused" if refused else "model failed") from None
 
 
-async def _lines(answer: Any) -> AsyncIterator[str]:
+async def _lines(request: Any, user: dict[str, Any], asked: dict[str, Any]) -> AsyncIterator[str]:
     """Yield the lines of a streamed answer, however it was cut into chunks."""
-    body = getattr(answer, "body_iterator", None)
+    body = getattr(await _completion(request, user, asked), "body_iterator", None)
     if body is None:
         raise NotWritten("model failed")
     rest = b""

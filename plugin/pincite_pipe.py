@@ -636,8 +636,7 @@ def said(text: str) -> str:
 
 # writing: asks one of Open WebUI's own models, as the person in the chat and with their rights.
 
-FIRST_WORD_S = 120.0
-NEXT_WORD_S = 60.0
+SILENCE_TIMEOUT_S = 120.0
 
 
 class NotWritten(Exception):
@@ -657,23 +656,23 @@ async def groups_of(user_id: str) -> list[str]:
     return [str(group.name) for group in await Groups.get_groups_by_member_id(user_id)]
 
 
-async def write(request: Any, user: dict[str, Any], model: str, messages: list[dict[str, str]]) -> AsyncIterator[str]:
+async def write(
+    request: Any, user: dict[str, Any], model: str, messages: list[dict[str, str]], silence_timeout_s: float
+) -> AsyncIterator[str]:
     """Yield the words of the model's answer as they come.
 
     Raises:
-        NotWritten: it may not be used, failed, or stopped talking.
+        NotWritten: it may not be used, failed, or was silent for too long.
     """
-    lines = _lines(await _completion(request, user, {"model": model, "messages": messages, "stream": True}))
-    patience = FIRST_WORD_S
+    lines = _lines(request, user, {"model": model, "messages": messages, "stream": True})
     while True:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(silence_timeout_s):
                 line = await anext(lines)
         except StopAsyncIteration:
             return
         except TimeoutError:
             raise NotWritten("model slow") from None
-        patience = NEXT_WORD_S
         if words := _words(line):
             yield words
 
@@ -713,9 +712,9 @@ async def _completion(request: Any, user: dict[str, Any], asked: dict[str, Any])
         raise NotWritten("model refused" if refused else "model failed") from None
 
 
-async def _lines(answer: Any) -> AsyncIterator[str]:
+async def _lines(request: Any, user: dict[str, Any], asked: dict[str, Any]) -> AsyncIterator[str]:
     """Yield the lines of a streamed answer, however it was cut into chunks."""
-    body = getattr(answer, "body_iterator", None)
+    body = getattr(await _completion(request, user, asked), "body_iterator", None)
     if body is None:
         raise NotWritten("model failed")
     rest = b""
@@ -1362,6 +1361,7 @@ class Writer:
     model: str
     hyde: bool = False
     help_timeout_s: float = HELP_TIMEOUT_S
+    silence_timeout_s: float = SILENCE_TIMEOUT_S
 
     async def at_once(self, messages: list[dict[str, str]], timeout_s: float) -> str:
         """Return its whole answer; raises NotWritten."""
@@ -1369,7 +1369,7 @@ class Writer:
 
     def words(self, messages: list[dict[str, str]]) -> AsyncIterator[str]:
         """Yield its answer as it comes; raises NotWritten."""
-        return write(self.request, self.user, self.model, messages)
+        return write(self.request, self.user, self.model, messages, self.silence_timeout_s)
 
 
 @dataclass
@@ -1379,6 +1379,7 @@ class ServerWriter:
     pincite: Pincite
     asker: Asker
     scope: Scope
+    silence_timeout_s: float = SILENCE_TIMEOUT_S
 
     async def answer(self, question: str) -> AsyncIterator[str | dict[str, Any]]:
         """Yield its answer, and the sources behind it: which they are, it tells at the end."""
@@ -1392,7 +1393,7 @@ class ServerWriter:
         citing = Citing(MOST_PASSAGES)
         context: list[dict[str, Any]] = []
         person, k = self.asker.person, self.scope.passages
-        async for chunk in self.pincite.answer(person, chosen, question, k, FIRST_WORD_S):
+        async for chunk in self.pincite.answer(person, chosen, question, k, self.silence_timeout_s):
             context = chunk.get("context") or context
             if shown := citing.feed((chunk["choices"][0].get("delta") or {}).get("content") or ""):
                 yield shown
@@ -1586,6 +1587,12 @@ class Pipe:
             default=False,
             description="Search with a guessed answer too, which the answering model writes first. Slower.",
         )
+        silence_timeout_s: float = Field(
+            default=SILENCE_TIMEOUT_S,
+            gt=0,
+            le=600,
+            description="Seconds the answering model may be silent before the best sentences are quoted instead.",
+        )
         help_timeout_s: float = Field(
             default=HELP_TIMEOUT_S,
             gt=0,
@@ -1679,15 +1686,18 @@ class Pipe:
             timeout_s=self.valves.search_timeout_s,
         )
         asker, pincite = Asker(person, language, emit), self._pincite()
-        by_server = self.valves.answering_model.strip() == SERVER
-        return Turn(pincite, asker, scope, ServerWriter(pincite, asker, scope) if by_server else writer, messages)
+        if self.valves.answering_model.strip() == SERVER:
+            server = ServerWriter(pincite, asker, scope, self.valves.silence_timeout_s)
+            return Turn(pincite, asker, scope, server, messages)
+        return Turn(pincite, asker, scope, writer, messages)
 
     def _writer(self, model: str, user: dict[str, Any], request: Any) -> Writer | None:
         chosen = self.valves.answering_model.strip()
         # A model of this very function would ask itself.
         if chosen in {"", SERVER} or chosen.partition(".")[0] == model.partition(".")[0]:
             return None
-        return Writer(request, user, chosen, self.valves.hyde, self.valves.help_timeout_s)
+        set_ = self.valves
+        return Writer(request, user, chosen, set_.hyde, set_.help_timeout_s, set_.silence_timeout_s)
 
     def _pincite(self) -> Pincite:
         return self.connections.to(self.valves.pincite_url, self.valves.pincite_key)

@@ -960,8 +960,7 @@ def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:
 
 # writing: asks one of Open WebUI's own models, as the person in the chat and with their rights.
 
-FIRST_WORD_S = 120.0
-NEXT_WORD_S = 60.0
+SILENCE_TIMEOUT_S = 120.0
 
 
 class NotWritten(Exception):
@@ -981,23 +980,23 @@ async def groups_of(user_id: str) -> list[str]:
     return [str(group.name) for group in await Groups.get_groups_by_member_id(user_id)]
 
 
-async def write(request: Any, user: dict[str, Any], model: str, messages: list[dict[str, str]]) -> AsyncIterator[str]:
+async def write(
+    request: Any, user: dict[str, Any], model: str, messages: list[dict[str, str]], silence_timeout_s: float
+) -> AsyncIterator[str]:
     """Yield the words of the model's answer as they come.
 
     Raises:
-        NotWritten: it may not be used, failed, or stopped talking.
+        NotWritten: it may not be used, failed, or was silent for too long.
     """
-    lines = _lines(await _completion(request, user, {"model": model, "messages": messages, "stream": True}))
-    patience = FIRST_WORD_S
+    lines = _lines(request, user, {"model": model, "messages": messages, "stream": True})
     while True:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(silence_timeout_s):
                 line = await anext(lines)
         except StopAsyncIteration:
             return
         except TimeoutError:
             raise NotWritten("model slow") from None
-        patience = NEXT_WORD_S
         if words := _words(line):
             yield words
 
@@ -1037,9 +1036,9 @@ async def _completion(request: Any, user: dict[str, Any], asked: dict[str, Any])
         raise NotWritten("model refused" if refused else "model failed") from None
 
 
-async def _lines(answer: Any) -> AsyncIterator[str]:
+async def _lines(request: Any, user: dict[str, Any], asked: dict[str, Any]) -> AsyncIterator[str]:
     """Yield the lines of a streamed answer, however it was cut into chunks."""
-    body = getattr(answer, "body_iterator", None)
+    body = getattr(await _completion(request, user, asked), "body_iterator", None)
     if body is None:
         raise NotWritten("model failed")
     rest = b""
@@ -1084,6 +1083,7 @@ class Writer:
     model: str
     hyde: bool = False
     help_timeout_s: float = HELP_TIMEOUT_S
+    silence_timeout_s: float = SILENCE_TIMEOUT_S
 
     async def at_once(self, messages: list[dict[str, str]], timeout_s: float) -> str:
         """Return its whole answer; raises NotWritten."""
@@ -1091,7 +1091,7 @@ class Writer:
 
     def words(self, messages: list[dict[str, str]]) -> AsyncIterator[str]:
         """Yield its answer as it comes; raises NotWritten."""
-        return write(self.request, self.user, self.model, messages)
+        return write(self.request, self.user, self.model, messages, self.silence_timeout_s)
 
 
 @dataclass
@@ -1101,6 +1101,7 @@ class ServerWriter:
     pincite: Pincite
     asker: Asker
     scope: Scope
+    silence_timeout_s: float = SILENCE_TIMEOUT_S
 
     async def answer(self, question: str) -> AsyncIterator[str | dict[str, Any]]:
         """Yield its answer, and the sources behind it: which they are, it tells at the end."""
@@ -1114,7 +1115,7 @@ class ServerWriter:
         citing = Citing(MOST_PASSAGES)
         context: list[dict[str, Any]] = []
         person, k = self.asker.person, self.scope.passages
-        async for chunk in self.pincite.answer(person, chosen, question, k, FIRST_WORD_S):
+        async for chunk in self.pincite.answer(person, chosen, question, k, self.silence_timeout_s):
             context = chunk.get("context") or context
             if shown := citing.feed((chunk["choices"][0].get("delta") or {}).get("content") or ""):
                 yield shown

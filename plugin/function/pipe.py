@@ -16,7 +16,7 @@ from plugin.function.offering import EVERY_KNOWLEDGE_BASE, offer
 from plugin.function.openwebui import Inside
 from plugin.function.turn import HELP_TIMEOUT_S, ServerWriter, Turn, Writer
 from plugin.function.wording import language_of, say
-from plugin.function.writing import groups_of
+from plugin.function.writing import SILENCE_TIMEOUT_S, groups_of
 
 LOG = logging.getLogger("pincite")
 SERVER = "pincite"
@@ -46,6 +46,12 @@ class Pipe:
         hyde: bool = Field(
             default=False,
             description="Search with a guessed answer too, which the answering model writes first. Slower.",
+        )
+        silence_timeout_s: float = Field(
+            default=SILENCE_TIMEOUT_S,
+            gt=0,
+            le=600,
+            description="Seconds the answering model may be silent before the best sentences are quoted instead.",
         )
         help_timeout_s: float = Field(
             default=HELP_TIMEOUT_S,
@@ -140,15 +146,18 @@ class Pipe:
             timeout_s=self.valves.search_timeout_s,
         )
         asker, pincite = Asker(person, language, emit), self._pincite()
-        by_server = self.valves.answering_model.strip() == SERVER
-        return Turn(pincite, asker, scope, ServerWriter(pincite, asker, scope) if by_server else writer, messages)
+        if self.valves.answering_model.strip() == SERVER:
+            server = ServerWriter(pincite, asker, scope, self.valves.silence_timeout_s)
+            return Turn(pincite, asker, scope, server, messages)
+        return Turn(pincite, asker, scope, writer, messages)
 
     def _writer(self, model: str, user: dict[str, Any], request: Any) -> Writer | None:
         chosen = self.valves.answering_model.strip()
         # A model of this very function would ask itself.
         if chosen in {"", SERVER} or chosen.partition(".")[0] == model.partition(".")[0]:
             return None
-        return Writer(request, user, chosen, self.valves.hyde, self.valves.help_timeout_s)
+        set_ = self.valves
+        return Writer(request, user, chosen, set_.hyde, set_.help_timeout_s, set_.silence_timeout_s)
 
     def _pincite(self) -> Pincite:
         return self.connections.to(self.valves.pincite_url, self.valves.pincite_key)

@@ -12,7 +12,7 @@ from plugin.function.conversation import answering, guessing, joined, questions,
 from plugin.function.evidence import Asker, NothingRelevant, Scope, find, searching
 from plugin.function.quoting import quotes
 from plugin.function.thinking import said
-from plugin.function.writing import FIRST_WORD_S, NotWritten, write, write_at_once
+from plugin.function.writing import SILENCE_TIMEOUT_S, NotWritten, write, write_at_once
 
 # Of the answering model, for a question made whole or a guess.
 HELP_TIMEOUT_S = 15.0
@@ -29,6 +29,7 @@ class Writer:
     model: str
     hyde: bool = False
     help_timeout_s: float = HELP_TIMEOUT_S
+    silence_timeout_s: float = SILENCE_TIMEOUT_S
 
     async def at_once(self, messages: list[dict[str, str]], timeout_s: float) -> str:
         """Return its whole answer; raises NotWritten."""
@@ -36,7 +37,7 @@ class Writer:
 
     def words(self, messages: list[dict[str, str]]) -> AsyncIterator[str]:
         """Yield its answer as it comes; raises NotWritten."""
-        return write(self.request, self.user, self.model, messages)
+        return write(self.request, self.user, self.model, messages, self.silence_timeout_s)
 
 
 @dataclass
@@ -46,6 +47,7 @@ class ServerWriter:
     pincite: Pincite
     asker: Asker
     scope: Scope
+    silence_timeout_s: float = SILENCE_TIMEOUT_S
 
     async def answer(self, question: str) -> AsyncIterator[str | dict[str, Any]]:
         """Yield its answer, and the sources behind it: which they are, it tells at the end."""
@@ -59,7 +61,7 @@ class ServerWriter:
         citing = Citing(MOST_PASSAGES)
         context: list[dict[str, Any]] = []
         person, k = self.asker.person, self.scope.passages
-        async for chunk in self.pincite.answer(person, chosen, question, k, FIRST_WORD_S):
+        async for chunk in self.pincite.answer(person, chosen, question, k, self.silence_timeout_s):
             context = chunk.get("context") or context
             if shown := citing.feed((chunk["choices"][0].get("delta") or {}).get("content") or ""):
                 yield shown

@@ -215,6 +215,20 @@ async def test_a_model_that_is_away_or_silent_leaves_quotes() -> None:
     assert (made.kind, any("silent for 0.05 s" in note for note in made.notes)) == ("extractive", True)
 
 
+@pytest.mark.parametrize(
+    ("limits", "note"),
+    [({"timeout_s": 3.0}, "silent for 3 s"), ({"max_s": 3.0}, "did not finish within 3 s")],
+)
+async def test_a_model_that_falls_silent_in_mid_answer_leaves_what_it_wrote(
+    limits: dict[str, float], note: str
+) -> None:
+    async with ScriptedModel("Salaries are paid on the 25th [2]. There are", "silent").serving(**limits) as model:
+        made = whole([event async for event in answer(QUESTION, finder(*PASSAGES), model)])
+    assert made.text.startswith("Salaries are paid on the 25th [2]. There are")
+    assert (made.kind, made.complete, made.passages) == ("written", False, PASSAGES)
+    assert any(note in told for told in made.notes)
+
+
 async def test_a_server_that_does_not_stream_is_read_all_the_same() -> None:
     made = await written("Salaries are paid on the 25th [2].", goes="whole")
     assert (made.text, made.complete) == ("Salaries are paid on the 25th [2].", True)

@@ -61,7 +61,7 @@ async def test_the_reference_request_works_as_written(contracts: Served, path: s
     assert answer["answer"]["kind"] == "extractive"
 
 
-async def test_openais_client_gets_the_answer_and_its_context(client: openai.AsyncOpenAI) -> None:
+async def test_openais_client_gets_the_answer_to_the_reference_request(client: openai.AsyncOpenAI) -> None:
     whole = await client.chat.completions.create(
         model=REFERENCE["model"],
         messages=REFERENCE["messages"],
@@ -73,11 +73,13 @@ async def test_openais_client_gets_the_answer_and_its_context(client: openai.Asy
 
 
 async def test_openais_client_gets_the_same_answer_as_a_stream(client: openai.AsyncOpenAI) -> None:
-    asked: dict[str, Any] = {"model": "library", "messages": [{"role": "user", "content": NOTICE}]}
+    named = {"knowledge_base_id": REFERENCE["knowledge_base_id"]}
+    asked: dict[str, Any] = {"model": REFERENCE["model"], "messages": REFERENCE["messages"], "extra_body": named}
     whole = await client.chat.completions.create(**asked)
     stream = await client.chat.completions.create(**asked, stream=True)
     chunks = [chunk async for chunk in stream]
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert "九十日" in text
     assert text == whole.choices[0].message.content
     assert [chunk.choices[0].finish_reason for chunk in chunks[-2:]] == [None, "stop"]
     last, first = chunks[-1].model_extra, whole.model_extra

@@ -37,6 +37,7 @@ class Models:
     as_whom: list[str] = field(default_factory=list)
     groups: dict[str, list[str]] = field(default_factory=dict)
     break_after: int | None = None
+    silent_after: int | None = None
     silent_to: Callable[[list[dict[str, Any]]], bool] = lambda _: False
 
     async def complete(self, request: Any, form: dict[str, Any], user: Any) -> Any:
@@ -53,6 +54,8 @@ class Models:
 
     async def _stream(self, text: str) -> AsyncIterator[bytes]:
         for number, piece in enumerate(text[i : i + 3] for i in range(0, len(text), 3)):
+            if number == self.silent_after:
+                await asyncio.Event().wait()
             if number == self.break_after:
                 yield b'data: {"error": {"message": "out of memory"}}\n\n'
                 return

@@ -222,6 +222,20 @@ async def test_a_model_that_may_not_be_used_is_named_and_the_sentences_are_quote
     assert f"> {NOTICE} [1]" in shown.text
 
 
+async def test_a_model_that_is_silent_is_not_waited_for(pipe: Any, models: Models) -> None:
+    pipe.valves.answering_model, pipe.valves.silence_timeout_s = "writer", 0.1
+    models.answers["writer"] = lambda _: "Ninety days [1], and much more that never comes."
+    models.silent_after = 8
+    shown = await ask(pipe, QUESTION)
+    assert shown.text.startswith("Ninety days [1], and")
+    assert "stopped in mid-answer (it took too long)" in shown.text
+    assert len(shown.sources) == 1
+    models.silent_to = lambda _: True  # not even the beginning of a response
+    shown = await ask(pipe, QUESTION)
+    assert shown.text.startswith("The answering model did not answer (it took too long), so these are the sentences")
+    assert f"> {NOTICE} [1]" in shown.text
+
+
 @pytest.mark.parametrize("empty", ["", "\n ", "<think>\nNothing comes to mind."])
 async def test_an_empty_answer_leaves_the_passages_quoted_with_the_reason(
     pipe: Any, models: Models, empty: str
