@@ -9,6 +9,9 @@ import sentencex
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]")
 # A terminator at the end of a visual line whose next line starts anew, which the rules above take for an abbreviation.
 _CLAUSE_END = re.compile(r"[;；:：]\s*\n")
+# White space of several bytes is a space to the segmenter, which takes each for one byte long: it panics on "V", a
+# no-break space and a full stop.
+_WIDE_SPACES = dict.fromkeys((code for code in range(0x80, 0x3001) if chr(code).isspace()), " ")
 
 
 def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
@@ -16,27 +19,26 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tup
 
     Together the ranges cover every character that is not white space.
     """
-    piece = text[start:end]
+    piece = text[start:end].translate(_WIDE_SPACES)
     language = "zh" if len(_CJK.findall(piece)) * 4 > len(piece) else "en"
-    position, last = start, start + len(piece)
+    position = 0
     for sentence in _segmented(language, piece):
         # Looked for, because white space between two sentences is at times in neither of them.
-        found = text.find(sentence, position, last)
+        found = piece.find(sentence, position)
         after = (found if found >= 0 else position) + len(sentence)
-        yield from _trimmed_clauses(text, position, after)
+        yield from _trimmed_clauses(text, start + position, start + after)
         position = after
-    yield from _trimmed_clauses(text, position, last)
+    yield from _trimmed_clauses(text, start + position, start + len(piece))
 
 
 def _segmented(language: str, piece: str) -> list[str]:
-    """Return the segmenter's sentences; it panics on some text, such as "V", a no-break space and a full stop."""
+    """Return the segmenter's sentences; where it panics on a line, that line is one, or the job would end with it."""
     try:
         return list(sentencex.segment(language, piece))
     except BaseException as panic:
         # What a panic of Rust code raises is no Exception, and its class cannot be imported.
         if type(panic).__name__ != "PanicException":
             raise
-    # Line by line the others are cut as ever, and the one at fault is whole.
     lines = piece.splitlines(keepends=True)
     return [piece] if len(lines) == 1 else [part for line in lines for part in _segmented(language, line)]
 
