@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from benchmarks.cpu_time import cpu_s
 from benchmarks.report import machine
 from embedding_backend import EmbeddedModel
 from embedding_backend.hosted import HostedConfig, HostedModel
@@ -232,9 +233,9 @@ async def _alternating(ways: dict[str, Callable[[], Awaitable[None]]], server: i
     measured: dict[str, list[Rate]] = {name: [] for name in ways}
     for number in range(_ROUNDS + 1):
         for name, way in ways.items():
-            server_cpu, client_cpu, wall = _group_cpu_s(server), time.process_time(), time.perf_counter()
+            server_cpu, client_cpu, wall = cpu_s(server), time.process_time(), time.perf_counter()
             await way()
-            spent = _group_cpu_s(server) - server_cpu, time.process_time() - client_cpu
+            spent = cpu_s(server) - server_cpu, time.process_time() - client_cpu
             if number:  # the first round warms up
                 measured[name].append(_rate(name, count, wall, *spent))
             print(f"  {name}: {count / (time.perf_counter() - wall):.0f}/s", file=sys.stderr, flush=True)
@@ -292,16 +293,3 @@ async def _backend_up() -> AsyncIterator[tuple[str, int]]:
     finally:
         process.send_signal(signal.SIGTERM)
         await process.wait()
-
-
-def _group_cpu_s(leader: int) -> float:
-    """Return the seconds of the cores that a group of processes has used."""
-    ticks = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended
-        if int(fields[2]) == leader:
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")

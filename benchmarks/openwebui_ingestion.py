@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -12,6 +12,7 @@ import httpx
 import pymupdf
 
 from benchmarks import material
+from benchmarks.cpu_time import cpu_s
 from benchmarks.quick_model import QuickModel
 from benchmarks.report import machine
 from embedding_backend.openai_api import create_app
@@ -23,7 +24,6 @@ KB = "the same files"
 DIMENSIONS = 1024
 MAX_TOKENS = 32_768
 AT_LEAST = 3.0
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _pages(path: Path) -> int:
 async def _into_open_webui(chat: OpenWebUI, paths: Sequence[Path]) -> Took:
     """Upload file by file into a collection, as its Knowledge page does."""
     made = await chat.admin.ask("POST", "/api/v1/knowledge/create", {"name": KB, "description": KB})
-    before, began = _cpu_s(chat.process.pid), perf_counter()
+    before, began = cpu_s(chat.process.pid), perf_counter()
     for path in paths:
         form = {"file": (path.name, path.read_bytes(), "application/pdf")}
         sent = await chat.admin.http.post("/api/v1/files/?process_in_background=false", files=form, timeout=3600)
@@ -72,7 +72,7 @@ async def _into_open_webui(chat: OpenWebUI, paths: Sequence[Path]) -> Took:
         answer = await chat.admin.http.post(f"/api/v1/knowledge/{made['id']}/file/add", json=added, timeout=3600)
         # A scan has no text, which it says with this status.
         assert answer.status_code in {200, 400}, answer.text
-    return Took(_cpu_s(chat.process.pid) - before, perf_counter() - began)
+    return Took(cpu_s(chat.process.pid) - before, perf_counter() - began)
 
 
 async def _into_pincite(address: str, pid: int, paths: Sequence[Path]) -> Took:
@@ -80,25 +80,14 @@ async def _into_pincite(address: str, pid: int, paths: Sequence[Path]) -> Took:
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
     async with httpx.AsyncClient(base_url=address, headers=headers, timeout=3600, trust_env=False) as http:
         (await http.post("/api/knowledge-bases", json={"name": KB})).raise_for_status()
-        before, began = _cpu_s(pid), perf_counter()
+        before, began = cpu_s(pid), perf_counter()
         for path in paths:
             form = {"files": (path.name, path.read_bytes(), "application/pdf")}
             job = (await http.post(f"/api/knowledge-bases/{KB}/documents", files=form)).raise_for_status().json()
             async with http.stream("GET", f"/api/jobs/{job['id']}/events") as events:
                 async for _ in events.aiter_lines():
                     pass
-        return Took(_cpu_s(pid) - before, perf_counter() - began)
-
-
-def _cpu_s(session: int) -> float:
-    """Return the CPU time of a program that leads a session, and of all that it has started."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended meanwhile, and is in its parent's account
-            fields = stat.read_text("utf-8").rpartition(")")[2].split()
-            if int(fields[3]) == session:
-                ticks += sum(map(int, fields[11:15]))
-    return ticks / TICKS_A_SECOND
+        return Took(cpu_s(pid) - before, perf_counter() - began)
 
 
 def _table(documents: int, pages: int, its: Took, ours: Took) -> str:

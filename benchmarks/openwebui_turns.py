@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 
 from benchmarks import material
+from benchmarks.cpu_time import cpu_s
 from benchmarks.report import machine
 from embedding_backend import EmbeddedModel, EmbeddingModel, PassageText, Vectors
 from pincite.access import Principal
@@ -36,7 +37,6 @@ QUESTIONS = (
 )
 TURNS = 100
 WARM_UP = 10
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 FIRST_WORD_MS, ADDED_CPU_MS = 300.0, 20.0
 
 
@@ -68,11 +68,11 @@ async def measure(data: Path, passages: int, work: Path) -> str:
         for number in range(TURNS + WARM_UP):
             question = next(questions)
             for name, asked in ways.items():
-                before = _cpu_ms(chat.process.pid)
+                before = cpu_s(chat.process.pid)
                 first = await _first_word_ms(chat, asked, question)
                 if number >= WARM_UP:
                     turns[name].first_word_ms.append(first)
-                    turns[name].cpu_ms += _cpu_ms(chat.process.pid) - before
+                    turns[name].cpu_ms += (cpu_s(chat.process.pid) - before) * 1e3
         searches = [await _search_ms(server, question) for question in itertools.islice(questions, TURNS)]
     return _table(count, turns, searches)
 
@@ -166,12 +166,6 @@ async def _search_ms(server: str, question: str) -> float:
         began = time.perf_counter()
         (await http.post("/api/search", json=asked)).raise_for_status()
         return (time.perf_counter() - began) * 1e3
-
-
-def _cpu_ms(pid: int) -> float:
-    """Return the CPU time that a process has used, in steps of the system's clock."""
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND * 1e3
 
 
 def _table(passages: int, turns: dict[str, Turns], searches: list[float]) -> str:
