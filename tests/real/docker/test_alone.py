@@ -12,6 +12,7 @@ import pytest
 
 from tests.real.docker.conftest import ALONE, HOUSE, PREVIOUS
 from tests.real.docker.engine import ROOT, Container, docker, here, removed
+from tests.real.docker.measurements import REACH
 
 CLOSED = ("--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
 QUESTION = "How quickly do I have to report a stolen laptop?"
@@ -32,6 +33,11 @@ def alone(images: dict[str, float]) -> Iterator[Container]:
     finally:
         removed("container", name)
         removed("volume", name)
+
+
+def test_the_image_is_as_small_as_it_is_meant_to_be(images: dict[str, float]) -> None:
+    name = "image of Pincite alone, MB unpacked"
+    assert images[name] <= REACH[name]
 
 
 @pytest.mark.parametrize("tag", [ALONE, HOUSE])
@@ -106,7 +112,8 @@ def test_it_idles_in_little_memory_and_stops_cleanly(alone: Container, images: d
     docker("restart", alone.name)
     alone.wait_until_healthy()
     alone.search(QUESTION)
-    images["memory of Pincite alone, idle, MB"] = alone.memory_mb()
+    used = images["memory of Pincite alone, idle, MB"] = alone.memory_mb()
+    assert used <= REACH["memory of Pincite alone, idle, MB"]
     started = time.monotonic()
     docker("stop", alone.name)
     images["`docker stop` of Pincite alone, s"] = time.monotonic() - started
