@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pincite import finding, records
+from pincite.answers.answerability import may_answer
 from pincite.passage import SearchFilter, SearchResult, citation
 from pincite.settings import KnowledgeBaseSettings
 
@@ -298,6 +299,7 @@ class SearchAnswer(BaseModel):
     question: str
     passages: list[Citation]
     why: Why | None = Field(description="Set when there are no passages.")
+    answerable: bool = Field(description="Whether the best passage is close enough to the question to hold its answer.")
     notes: list[str] = Field(
         description="What of the search could not be done, such as reranking; a sentence each.", examples=[[]]
     )
@@ -312,6 +314,7 @@ class SearchAnswer(BaseModel):
             question=result.question,
             passages=passages,
             why=None if why is None else Why(reason=why.reason, message=why.message, best_score=why.best_score),
+            answerable=may_answer(result),
             notes=list(result.notes),
         )
 

@@ -359,6 +359,15 @@ SENTENCES = {
         "The answering model did not answer ({reason}), so these are the sentences that answer best, word for word:",
         "回答模型没有作答（{reason}），以下是最能回答问题的原文：",
     ),
+    "nearest": (
+        "The documents do not seem to answer this question. The nearest passages, which may not answer it:",
+        "文档中似乎没有能够回答这个问题的内容。以下是最接近的内容，但未必能够回答：",
+    ),
+    "nearest instead": (
+        "The answering model did not answer ({reason}), and the documents do not seem to. The nearest passages, which "
+        "may not answer the question:",
+        "回答模型没有作答（{reason}），文档中似乎也没有能够回答这个问题的内容。以下是最接近的内容，但未必能够回答：",
+    ),
     "model failed": ("it failed", "出错"),
     "model empty": ("it wrote nothing", "没有写出任何内容"),
     "model slow": ("it took too long", "超时"),

@@ -76,6 +76,15 @@ SENTENCES = {
         "The answering model did not answer ({reason}), so these are the sentences that answer best, word for word:",
         "回答模型没有作答（{reason}），以下是最能回答问题的原文：",
     ),
+    "nearest": (
+        "The documents do not seem to answer this question. The nearest passages, which may not answer it:",
+        "文档中似乎没有能够回答这个问题的内容。以下是最接近的内容，但未必能够回答：",
+    ),
+    "nearest instead": (
+        "The answering model did not answer ({reason}), and the documents do not seem to. The nearest passages, which "
+        "may not answer the question:",
+        "回答模型没有作答（{reason}），文档中似乎也没有能够回答这个问题的内容。以下是最接近的内容，但未必能够回答：",
+    ),
     "model failed": ("it failed", "出错"),
     "model empty": ("it wrote nothing", "没有写出任何内容"),
     "model slow": ("it took too long", "超时"),
@@ -477,7 +486,15 @@ async def _tell_where(pincite: Pincite, asker: Asker, scope: Scope) -> None:
     await asker.status(searching(asker, scope, readable))
 
 
-async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Found:
+    """The passages for a question, best first; `answerable` where they are close enough to hold its answer."""
+
+    passages: list[dict[str, Any]]
+    answerable: bool
+
+
+async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> Found:
     """Return the passages for a question, telling the person what is done.
 
     Raises:
@@ -502,7 +519,8 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
     if not best:
         reason = (found[-1].get("why") or {}).get("reason", "below_floor")
         raise NothingRelevant(asker.say("nothing", why=asker.say(reason)))
-    return sorted(best.values(), key=lambda passage: -passage["score"])[:most] if scope.attached else [*best.values()]
+    ranked = sorted(best.values(), key=lambda passage: -passage["score"])[:most] if scope.attached else [*best.values()]
+    return Found(ranked, any(result.get("answerable", True) for result in found if result["passages"]))
 
 
 class NothingRelevant(Exception):
@@ -945,6 +963,16 @@ def best_sentence(passage: dict[str, Any]) -> str:
     return beginning if len(beginning) <= LONGEST_QUOTE else beginning[:LONGEST_QUOTE].rsplit(" ", 1)[0] + " …"
 
 
+def why_quoted(language: str, reason: str, *, answerable: bool) -> str:
+    """Return the line above the quotes: that they are some, that no model wrote, and whether they may answer at all.
+
+    `reason` is the sentence that tells why the model did not write, empty where there is none.
+    """
+    if not reason:
+        return say(language, "extractive" if answerable else "nearest")
+    return say(language, "extractive instead" if answerable else "nearest instead", reason=say(language, reason))
+
+
 def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:
     """Return the quotes as Markdown, best first; a sentence that two passages share is quoted once."""
     seen: set[str] = set()
@@ -966,17 +994,17 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 @dataclass
 class Followed:
-    """The answer to one message, written from `passages`; `written` are the model's own words so far."""
+    """The answer to one message, written from what was found; `written` are the model's own words so far."""
 
     asker: Asker
-    passages: list[dict[str, Any]]
+    found: Found
     written: str = ""
     _citing: Citing = field(init=False)
     _thoughts: dict[str, Citing] = field(init=False)
     _listed: int = 0
 
     def __post_init__(self) -> None:
-        self._citing = Citing(len(self.passages), defuse=True)
+        self._citing = Citing(len(self.found.passages), defuse=True)
         self._thoughts = {place: Citing(0, defuse=True) for place in THOUGHTS}
 
     def shown(self, delta: dict[str, Any], *, ended: bool) -> dict[str, Any]:
@@ -997,7 +1025,7 @@ class Followed:
         """Return the sources of the passages that were cited since this was asked last."""
         new = self._citing.given[self._listed :]
         self._listed += len(new)
-        return [source_of(self.passages[given - 1], self.asker.language) for given in new]
+        return [source_of(self.found.passages[given - 1], self.asker.language) for given in new]
 
     async def finish(self, message: dict[str, Any], pincite: Pincite, timeout_s: float) -> None:
         """Complete the message of the chat that the answer has become, and tell what the check found.
@@ -1010,11 +1038,10 @@ class Followed:
         else:
             self._rewrite(message)
         if not said(self.written).strip():
-            reason = self.asker.say("model empty")
-            more = [self.asker.say("extractive instead", reason=reason) + "\n\n", *quotes(self.passages, self._citing)]
-            _append(message, "".join(more))
-        elif found := await self._checked(pincite, timeout_s):
-            _append(message, f"\n\n{found}")
+            why = why_quoted(self.asker.language, "model empty", answerable=self.found.answerable)
+            _append(message, "".join([f"{why}\n\n", *quotes(self.found.passages, self._citing)]))
+        elif wrong := await self._checked(pincite, timeout_s):
+            _append(message, f"\n\n{wrong}")
         for source in self.new_sources():
             if "sources" in message:  # of the message, as it was before
                 message["sources"].append(source)
@@ -1024,13 +1051,13 @@ class Followed:
     async def _checked(self, pincite: Pincite, timeout_s: float) -> str:
         await self.asker.status(self.asker.say("checking"))
         try:
-            found = await findings(pincite, self.asker, self.written, self.passages, self._citing, timeout_s)
+            wrong = await findings(pincite, self.asker, self.written, self.found.passages, self._citing, timeout_s)
         except PinciteFailure:
             await self.asker.status(self.asker.say("unchecked"), done=True)
             return ""
-        told = "look below" if found else "all supported"
-        await self.asker.status(self.asker.say(told, found=self.asker.counted(self.passages)), done=True)
-        return found
+        told = "look below" if wrong else "all supported"
+        await self.asker.status(self.asker.say(told, found=self.asker.counted(self.found.passages)), done=True)
+        return wrong
 
     def _rewrite(self, message: dict[str, Any]) -> None:
         """Make words that came at once what can be shown, and those of the model's thoughts harmless."""
@@ -1262,12 +1289,12 @@ class Filter:
         except NothingRelevant as nothing:
             await asker.status(nothing.sentence, done=True)
             return body
-        await asker.status(asker.counted(found), done=True)
+        await asker.status(asker.counted(found.passages), done=True)
         if message := str(metadata.get("message_id") or ""):
             self._answers[message] = Followed(asker, found)
             while len(self._answers) > MOST_ANSWERS:
                 self._answers.popitem(last=False)
-        return body | {"messages": with_evidence(messages, found)}
+        return body | {"messages": with_evidence(messages, found.passages)}
 
     async def stream(
         self,

@@ -76,6 +76,15 @@ SENTENCES = {
         "The answering model did not answer ({reason}), so these are the sentences that answer best, word for word:",
         "回答模型没有作答（{reason}），以下是最能回答问题的原文：",
     ),
+    "nearest": (
+        "The documents do not seem to answer this question. The nearest passages, which may not answer it:",
+        "文档中似乎没有能够回答这个问题的内容。以下是最接近的内容，但未必能够回答：",
+    ),
+    "nearest instead": (
+        "The answering model did not answer ({reason}), and the documents do not seem to. The nearest passages, which "
+        "may not answer the question:",
+        "回答模型没有作答（{reason}），文档中似乎也没有能够回答这个问题的内容。以下是最接近的内容，但未必能够回答：",
+    ),
     "model failed": ("it failed", "出错"),
     "model empty": ("it wrote nothing", "没有写出任何内容"),
     "model slow": ("it took too long", "超时"),
@@ -574,7 +583,15 @@ async def _tell_where(pincite: Pincite, asker: Asker, scope: Scope) -> None:
     await asker.status(searching(asker, scope, readable))
 
 
-async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Found:
+    """The passages for a question, best first; `answerable` where they are close enough to hold its answer."""
+
+    passages: list[dict[str, Any]]
+    answerable: bool
+
+
+async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> Found:
     """Return the passages for a question, telling the person what is done.
 
     Raises:
@@ -599,7 +616,8 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
     if not best:
         reason = (found[-1].get("why") or {}).get("reason", "below_floor")
         raise NothingRelevant(asker.say("nothing", why=asker.say(reason)))
-    return sorted(best.values(), key=lambda passage: -passage["score"])[:most] if scope.attached else [*best.values()]
+    ranked = sorted(best.values(), key=lambda passage: -passage["score"])[:most] if scope.attached else [*best.values()]
+    return Found(ranked, any(result.get("answerable", True) for result in found if result["passages"]))
 
 
 class NothingRelevant(Exception):
@@ -945,6 +963,16 @@ def best_sentence(passage: dict[str, Any]) -> str:
     return beginning if len(beginning) <= LONGEST_QUOTE else beginning[:LONGEST_QUOTE].rsplit(" ", 1)[0] + " …"
 
 
+def why_quoted(language: str, reason: str, *, answerable: bool) -> str:
+    """Return the line above the quotes: that they are some, that no model wrote, and whether they may answer at all.
+
+    `reason` is the sentence that tells why the model did not write, empty where there is none.
+    """
+    if not reason:
+        return say(language, "extractive" if answerable else "nearest")
+    return say(language, "extractive instead" if answerable else "nearest instead", reason=say(language, reason))
+
+
 def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:
     """Return the quotes as Markdown, best first; a sentence that two passages share is quoted once."""
     seen: set[str] = set()
@@ -1161,12 +1189,12 @@ class Turn:
         try:
             question = await self._self_contained(asked)
             wanted = await self._with_guess(question)
-            passages = await find(self.pincite, self.asker, self.scope, wanted)
+            found = await find(self.pincite, self.asker, self.scope, wanted)
         except (PinciteFailure, NothingRelevant) as nothing:
             yield await self._told(nothing)
             return
-        await self.asker.status(self.asker.counted(passages), done=True)
-        async for piece in self._written(question, passages):
+        await self.asker.status(self.asker.counted(found.passages), done=True)
+        async for piece in self._written(question, found):
             yield piece
 
     async def _told(self, nothing: PinciteFailure | NothingRelevant) -> str:
@@ -1208,11 +1236,12 @@ class Turn:
             return question
         return f"{question}\n{guess[:LONGEST_GUESS]}"
 
-    async def _written(self, question: str, passages: list[dict[str, Any]]) -> AsyncIterator[str | dict[str, Any]]:
+    async def _written(self, question: str, found: Found) -> AsyncIterator[str | dict[str, Any]]:
+        passages = found.passages
         # The model may have been told by a document to write a link or a picture.
         citing, listed = Citing(len(passages), defuse=isinstance(self.writer, Writer)), 0
         if not isinstance(self.writer, Writer):
-            yield self.asker.say("extractive") + "\n\n"
+            yield why_quoted(self.asker.language, "", answerable=found.answerable) + "\n\n"
             async for piece in self._quoted(passages, citing):
                 yield piece
             return
@@ -1226,21 +1255,21 @@ class Turn:
         except NotWritten as failure:
             failed = failure.reason
         if not said(written.text).strip():
-            reason = self.asker.say(failed or "model empty")
-            yield ("\n\n" if written.text else "") + self.asker.say("extractive instead", reason=reason) + "\n\n"
+            why = why_quoted(self.asker.language, failed or "model empty", answerable=found.answerable)
+            yield ("\n\n" if written.text else "") + why + "\n\n"
             async for piece in self._quoted(passages, citing):
                 yield piece
             return
         if failed:
             yield "\n\n" + self.asker.say("cut off", reason=self.asker.say(failed))
         try:
-            found = await findings(self.pincite, self.asker, written.text, passages, citing)
+            wrong = await findings(self.pincite, self.asker, written.text, passages, citing)
         except PinciteFailure:
-            found = self.asker.say("unchecked")
+            wrong = self.asker.say("unchecked")
         for given in citing.given[listed:]:
             yield source_of(passages[given - 1], self.asker.language)
-        if found:
-            yield "\n\n" + found
+        if wrong:
+            yield "\n\n" + wrong
 
     async def _quoted(self, passages: list[dict[str, Any]], citing: Citing) -> AsyncIterator[str | dict[str, Any]]:
         lines = quotes(passages, citing)

@@ -86,7 +86,15 @@ async def _tell_where(pincite: Pincite, asker: Asker, scope: Scope) -> None:
     await asker.status(searching(asker, scope, readable))
 
 
-async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Found:
+    """The passages for a question, best first; `answerable` where they are close enough to hold its answer."""
+
+    passages: list[dict[str, Any]]
+    answerable: bool
+
+
+async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> Found:
     """Return the passages for a question, telling the person what is done.
 
     Raises:
@@ -111,7 +119,8 @@ async def find(pincite: Pincite, asker: Asker, scope: Scope, question: str) -> l
     if not best:
         reason = (found[-1].get("why") or {}).get("reason", "below_floor")
         raise NothingRelevant(asker.say("nothing", why=asker.say(reason)))
-    return sorted(best.values(), key=lambda passage: -passage["score"])[:most] if scope.attached else [*best.values()]
+    ranked = sorted(best.values(), key=lambda passage: -passage["score"])[:most] if scope.attached else [*best.values()]
+    return Found(ranked, any(result.get("answerable", True) for result in found if result["passages"]))
 
 
 class NothingRelevant(Exception):

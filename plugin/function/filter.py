@@ -101,12 +101,12 @@ class Filter:
         except NothingRelevant as nothing:
             await asker.status(nothing.sentence, done=True)
             return body
-        await asker.status(asker.counted(found), done=True)
+        await asker.status(asker.counted(found.passages), done=True)
         if message := str(metadata.get("message_id") or ""):
             self._answers[message] = Followed(asker, found)
             while len(self._answers) > MOST_ANSWERS:
                 self._answers.popitem(last=False)
-        return body | {"messages": with_evidence(messages, found)}
+        return body | {"messages": with_evidence(messages, found.passages)}
 
     async def stream(
         self,

@@ -6,9 +6,9 @@ from typing import Any
 from plugin.function.asking import Pincite, PinciteFailure
 from plugin.function.checking import findings
 from plugin.function.citing import Citing, source_of
-from plugin.function.evidence import Asker
+from plugin.function.evidence import Asker, Found
 from plugin.function.harmless import harmless
-from plugin.function.quoting import quotes
+from plugin.function.quoting import quotes, why_quoted
 from plugin.function.thinking import said
 
 # Where servers put what a model thinks; Open WebUI shows each of them.
@@ -17,17 +17,17 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 @dataclass
 class Followed:
-    """The answer to one message, written from `passages`; `written` are the model's own words so far."""
+    """The answer to one message, written from what was found; `written` are the model's own words so far."""
 
     asker: Asker
-    passages: list[dict[str, Any]]
+    found: Found
     written: str = ""
     _citing: Citing = field(init=False)
     _thoughts: dict[str, Citing] = field(init=False)
     _listed: int = 0
 
     def __post_init__(self) -> None:
-        self._citing = Citing(len(self.passages), defuse=True)
+        self._citing = Citing(len(self.found.passages), defuse=True)
         self._thoughts = {place: Citing(0, defuse=True) for place in THOUGHTS}
 
     def shown(self, delta: dict[str, Any], *, ended: bool) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Followed:
         """Return the sources of the passages that were cited since this was asked last."""
         new = self._citing.given[self._listed :]
         self._listed += len(new)
-        return [source_of(self.passages[given - 1], self.asker.language) for given in new]
+        return [source_of(self.found.passages[given - 1], self.asker.language) for given in new]
 
     async def finish(self, message: dict[str, Any], pincite: Pincite, timeout_s: float) -> None:
         """Complete the message of the chat that the answer has become, and tell what the check found.
@@ -61,11 +61,10 @@ class Followed:
         else:
             self._rewrite(message)
         if not said(self.written).strip():
-            reason = self.asker.say("model empty")
-            more = [self.asker.say("extractive instead", reason=reason) + "\n\n", *quotes(self.passages, self._citing)]
-            _append(message, "".join(more))
-        elif found := await self._checked(pincite, timeout_s):
-            _append(message, f"\n\n{found}")
+            why = why_quoted(self.asker.language, "model empty", answerable=self.found.answerable)
+            _append(message, "".join([f"{why}\n\n", *quotes(self.found.passages, self._citing)]))
+        elif wrong := await self._checked(pincite, timeout_s):
+            _append(message, f"\n\n{wrong}")
         for source in self.new_sources():
             if "sources" in message:  # of the message, as it was before
                 message["sources"].append(source)
@@ -75,13 +74,13 @@ class Followed:
     async def _checked(self, pincite: Pincite, timeout_s: float) -> str:
         await self.asker.status(self.asker.say("checking"))
         try:
-            found = await findings(pincite, self.asker, self.written, self.passages, self._citing, timeout_s)
+            wrong = await findings(pincite, self.asker, self.written, self.found.passages, self._citing, timeout_s)
         except PinciteFailure:
             await self.asker.status(self.asker.say("unchecked"), done=True)
             return ""
-        told = "look below" if found else "all supported"
-        await self.asker.status(self.asker.say(told, found=self.asker.counted(self.passages)), done=True)
-        return found
+        told = "look below" if wrong else "all supported"
+        await self.asker.status(self.asker.say(told, found=self.asker.counted(self.found.passages)), done=True)
+        return wrong
 
     def _rewrite(self, message: dict[str, Any]) -> None:
         """Make words that came at once what can be shown, and those of the model's thoughts harmless."""

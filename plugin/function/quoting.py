@@ -4,6 +4,7 @@ from typing import Any
 
 from plugin.function.citing import Citing
 from plugin.function.harmless import harmless
+from plugin.function.wording import say
 
 MOST_QUOTES = 5
 LONGEST_QUOTE = 600
@@ -17,6 +18,16 @@ def best_sentence(passage: dict[str, Any]) -> str:
             return text[mark["start"] : mark["end"]].strip()
     beginning = text.strip()
     return beginning if len(beginning) <= LONGEST_QUOTE else beginning[:LONGEST_QUOTE].rsplit(" ", 1)[0] + " …"
+
+
+def why_quoted(language: str, reason: str, *, answerable: bool) -> str:
+    """Return the line above the quotes: that they are some, that no model wrote, and whether they may answer at all.
+
+    `reason` is the sentence that tells why the model did not write, empty where there is none.
+    """
+    if not reason:
+        return say(language, "extractive" if answerable else "nearest")
+    return say(language, "extractive instead" if answerable else "nearest instead", reason=say(language, reason))
 
 
 def quotes(passages: list[dict[str, Any]], citing: Citing) -> list[str]:

@@ -9,8 +9,8 @@ from plugin.function.attachments import attached_to
 from plugin.function.checking import findings
 from plugin.function.citing import Citing, source_of
 from plugin.function.conversation import answering, guessing, joined, questions, rewriting
-from plugin.function.evidence import Asker, NothingRelevant, Scope, find, searching
-from plugin.function.quoting import quotes
+from plugin.function.evidence import Asker, Found, NothingRelevant, Scope, find, searching
+from plugin.function.quoting import quotes, why_quoted
 from plugin.function.thinking import said
 from plugin.function.writing import SILENCE_TIMEOUT_S, NotWritten, write, write_at_once
 
@@ -107,12 +107,12 @@ class Turn:
         try:
             question = await self._self_contained(asked)
             wanted = await self._with_guess(question)
-            passages = await find(self.pincite, self.asker, self.scope, wanted)
+            found = await find(self.pincite, self.asker, self.scope, wanted)
         except (PinciteFailure, NothingRelevant) as nothing:
             yield await self._told(nothing)
             return
-        await self.asker.status(self.asker.counted(passages), done=True)
-        async for piece in self._written(question, passages):
+        await self.asker.status(self.asker.counted(found.passages), done=True)
+        async for piece in self._written(question, found):
             yield piece
 
     async def _told(self, nothing: PinciteFailure | NothingRelevant) -> str:
@@ -154,11 +154,12 @@ class Turn:
             return question
         return f"{question}\n{guess[:LONGEST_GUESS]}"
 
-    async def _written(self, question: str, passages: list[dict[str, Any]]) -> AsyncIterator[str | dict[str, Any]]:
+    async def _written(self, question: str, found: Found) -> AsyncIterator[str | dict[str, Any]]:
+        passages = found.passages
         # The model may have been told by a document to write a link or a picture.
         citing, listed = Citing(len(passages), defuse=isinstance(self.writer, Writer)), 0
         if not isinstance(self.writer, Writer):
-            yield self.asker.say("extractive") + "\n\n"
+            yield why_quoted(self.asker.language, "", answerable=found.answerable) + "\n\n"
             async for piece in self._quoted(passages, citing):
                 yield piece
             return
@@ -172,21 +173,21 @@ class Turn:
         except NotWritten as failure:
             failed = failure.reason
         if not said(written.text).strip():
-            reason = self.asker.say(failed or "model empty")
-            yield ("\n\n" if written.text else "") + self.asker.say("extractive instead", reason=reason) + "\n\n"
+            why = why_quoted(self.asker.language, failed or "model empty", answerable=found.answerable)
+            yield ("\n\n" if written.text else "") + why + "\n\n"
             async for piece in self._quoted(passages, citing):
                 yield piece
             return
         if failed:
             yield "\n\n" + self.asker.say("cut off", reason=self.asker.say(failed))
         try:
-            found = await findings(self.pincite, self.asker, written.text, passages, citing)
+            wrong = await findings(self.pincite, self.asker, written.text, passages, citing)
         except PinciteFailure:
-            found = self.asker.say("unchecked")
+            wrong = self.asker.say("unchecked")
         for given in citing.given[listed:]:
             yield source_of(passages[given - 1], self.asker.language)
-        if found:
-            yield "\n\n" + found
+        if wrong:
+            yield "\n\n" + wrong
 
     async def _quoted(self, passages: list[dict[str, Any]], citing: Citing) -> AsyncIterator[str | dict[str, Any]]:
         lines = quotes(passages, citing)

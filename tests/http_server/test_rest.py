@@ -41,7 +41,7 @@ async def test_an_upload_is_followed_to_its_end_and_then_found(empty: Served) ->
     first = answer["passages"][0]
     assert NOTICE in first["text"]
     assert (first["page"], first["page_label"], first["document"]["path"]) == (2, "1", "contract.pdf")
-    assert answer["why"] is None
+    assert (answer["why"], answer["answerable"]) == (None, True)
     assert len(answer["passages"]) <= 2
 
     opened = await empty.anonymous().get(first["url"])
@@ -115,6 +115,7 @@ async def test_an_empty_knowledge_base_says_why_nothing_was_found(empty: Served)
     await empty.http.post("/api/knowledge-bases", json={"name": "new"})
     answer = (await empty.http.post("/api/search", json={"knowledge_base": "new", "question": "anything"})).json()
     assert answer["why"]["reason"] == "empty_knowledge_base"
+    assert not answer["answerable"]
 
 
 async def test_a_file_that_cannot_be_read_fails_by_name_and_the_rest_goes_on(empty: Served) -> None:

@@ -38,6 +38,17 @@ async def test_without_a_model_the_best_sentences_are_quoted_and_cited_and_the_a
     assert re.fullmatch(r"\d+ passages? from \d+ documents?", shown.statuses[-1]["description"])
 
 
+async def test_passages_that_do_not_answer_are_shown_as_the_nearest_and_said_not_to(pipe: Any, models: Models) -> None:
+    unanswered = "What is the price of mineral oil in Norway?"
+    shown = await ask(pipe, unanswered)
+    assert shown.text.startswith("The documents do not seem to answer this question. The nearest passages")
+    assert "Use mineral oil only." in shown.text
+    chinese = await ask(pipe, unanswered, user=ALICE | {"valves": pipe.UserValves(language="zh")})
+    assert chinese.text.startswith("文档中似乎没有能够回答这个问题的内容")
+    pipe.valves.answering_model, models.answers["writer"] = "writer", lambda _: ""
+    assert "(it wrote nothing), and the documents do not seem to. The nearest" in (await ask(pipe, unanswered)).text
+
+
 @pytest.mark.parametrize("answering_model", ["", "pincite"])
 async def test_the_status_says_how_many_knowledge_bases_are_searched_and_of_one_its_name(
     pipe: Any, models: Models, answering_model: str
