@@ -140,19 +140,29 @@ class House:
 
     def chat(self, question: str, token: str) -> dict[str, Any]:
         """Return what Open WebUI's API answers, asked with the model of the samples."""
-        with httpx.Client(base_url=self.container.url(7860), timeout=300, trust_env=False) as http:
-            http.headers["Authorization"] = f"Bearer {token}"
-            models = http.get("/api/models").raise_for_status().json()["data"]
-            model = next(model["id"] for model in models if model["name"] == "Pincite: samples")
-            form = {"model": model, "stream": False, "messages": [{"role": "user", "content": question}]}
-            answer: dict[str, Any] = http.post("/api/chat/completions", json=form).raise_for_status().json()
-            return answer
+        return chat(self.container.url(7860), question, token)
 
     def sign_in(self, email: str, password: str) -> str:
         """Return the token that Open WebUI gives for a password."""
-        form = {"email": email, "password": password}
-        answer = httpx.post(f"{self.container.url(7860)}/api/v1/auths/signin", json=form, timeout=60, trust_env=False)
-        return str(answer.raise_for_status().json()["token"])
+        return sign_in(self.container.url(7860), email, password)
+
+
+def chat(open_webui: str, question: str, token: str) -> dict[str, Any]:
+    """Return what the API of the Open WebUI at this address answers, asked with the model of the samples."""
+    with httpx.Client(base_url=open_webui, timeout=300, trust_env=False) as http:
+        http.headers["Authorization"] = f"Bearer {token}"
+        models = http.get("/api/models").raise_for_status().json()["data"]
+        model = next(model["id"] for model in models if model["name"] == "Pincite: samples")
+        form = {"model": model, "stream": False, "messages": [{"role": "user", "content": question}]}
+        answer: dict[str, Any] = http.post("/api/chat/completions", json=form).raise_for_status().json()
+        return answer
+
+
+def sign_in(open_webui: str, email: str, password: str) -> str:
+    """Return the token that the Open WebUI at this address gives for a password."""
+    form = {"email": email, "password": password}
+    answer = httpx.post(f"{open_webui}/api/v1/auths/signin", json=form, timeout=60, trust_env=False)
+    return str(answer.raise_for_status().json()["token"])
 
 
 def removed(kind: str, *names: str) -> None:
