@@ -208,6 +208,7 @@ class FolderDoor:
         await self._workspace.remove_source(self._who, kb, source_id)
 
     async def search(self, kb: str, question: str, k: int | None) -> Shape:
+        from pincite.answers.answerability import may_answer
         from pincite.passage import citation
 
         result = await self._workspace.search(self._who, kb, question, k=k)
@@ -217,6 +218,7 @@ class FolderDoor:
             "question": result.question,
             "passages": passages,
             "why": why and {"reason": why.reason, "message": why.message, "best_score": why.best_score},
+            "answerable": may_answer(result),
             "notes": list(result.notes),
         }
 
