@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedding_backend import PassageText
-from pincite.access import Principal
 from pincite.accounts import account_of
 from pincite.chunking import Chunk, chunk
 from pincite.document import Document
@@ -17,11 +16,10 @@ from pincite.index.account import Account, account, covered, visible
 from pincite.settings import load_settings
 from pincite.workspace import Workspace
 from tests.fakes import FakeEmbedder
+from tests.owner import OWNER, finish
 from tests.test_chunking import documents
 
 pytestmark = pytest.mark.anyio
-
-OWNER = Principal.system()
 
 
 def texts_of(document: Document, chunks: list[Chunk]) -> list[PassageText]:
@@ -102,7 +100,7 @@ async def test_the_account_of_a_knowledge_base_adds_up_and_says_what_is_missing(
     scanned.save(folder / "scan.pdf")
     scanned.close()
     job = await workspace.add(OWNER, "manuals", [str(folder)], create=True)
-    assert [snapshot async for snapshot in workspace.job_events(OWNER, job.id)][-1].state == "done"
+    assert (await finish(workspace, job)).state == "done"
     accounts, sums = await workspace.accounts(OWNER, "manuals")
     assert (sums.adds_up, sums.documents, sums.failed) == (True, 3, 1)
     assert (sums.pages, sums.pages_with_text, sums.pages_without_text, sums.pages_failed) == (2, 1, 1, 0)
@@ -126,7 +124,7 @@ async def test_the_account_of_a_knowledge_base_adds_up_and_says_what_is_missing(
 async def test_passages_of_nothing_are_strays(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("A pump of bronze.")
     job = await workspace.add(OWNER, "manuals", [str(tmp_path / "a.txt")], create=True)
-    ended = [snapshot async for snapshot in workspace.job_events(OWNER, job.id)][-1]
+    ended = await finish(workspace, job)
     workspace._opened.catalog.delete_document(ended.results[0]["document_id"])
     _, sums = await workspace.accounts(OWNER, "manuals")
     assert (sums.adds_up, sums.strays, sums.documents) == (False, 1, 0)

@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 
 from embedding_backend import BackendFailure, Scores
-from pincite.access import Principal
 from pincite.errors import InvalidSettings
 from pincite.passage import SearchResult
 from pincite.search.reranking import MOST_RERANKED
 from pincite.settings import load_settings
 from pincite.workspace import Workspace
 from tests.fakes import FakeEmbedder
+from tests.owner import OWNER
 
 pytestmark = pytest.mark.anyio
 
-OWNER = Principal.system()
 QUESTION = "How often is the oil of the pump changed?"
 # The more of the question's words, the higher the search itself puts it.
 TEXTS = {

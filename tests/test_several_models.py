@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 
 from embedding_backend import BackendFailure, BackendUnreachable, PassageText, Vectors
-from pincite.access import Principal
 from pincite.errors import BackendError, IndexMismatch, InvalidSettings, UnknownKnowledgeBase
 from pincite.settings import KnowledgeBaseSettings, Settings, load_settings
 from pincite.workspace import Workspace
 from tests.crashes import leave_behind
 from tests.fakes import FakeEmbedder, FakeHosted
+from tests.owner import OWNER, finish
 
 pytestmark = pytest.mark.anyio
 
-OWNER = Principal.system()
 LEAVE = "Every employee may take thirty days of parental leave after one year of service."
 PUMP = "Change the oil of the pump every four hundred hours of operation."
 
@@ -255,7 +254,7 @@ async def test_a_failed_rebuild_leaves_the_old_index_and_can_be_tried_again(
     await server.arrived.wait()
     server.reachable = False
     server.go.set()
-    ended = [snapshot async for snapshot in workspace.job_events(OWNER, job.id)][-1]
+    ended = await finish(workspace, job)
     assert (ended.state, ended.error and ended.error["code"]) == ("failed", "backend_error")
     assert await found(workspace, "manuals", PUMP) == [PUMP]
     server.reachable = True
