@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -241,12 +241,12 @@ class Service:
             kb = await asyncio.to_thread(parts.catalog.serving, job.knowledge_base_id)
             if kb is None:
                 raise UnknownKnowledgeBase("The knowledge base was removed while documents were added to it.")
+            parts.generations.put_off_maintenance(kb.table)
             async with parts.generations.use(kb) as index:
                 # With the model of its own: a job that builds the next generation may have failed.
                 yield Target(index, await parts.embedders.of(index.model), kb.settings, running.report)
 
         await parts.ingestion.add(job, running, open_target)
-        running.report.enter_stage("tidying")
 
     async def _added(self, job: Job) -> None:
         for source in (job.request or {}).get("sources", ()):
@@ -254,9 +254,7 @@ class Service:
                 await asyncio.to_thread((self._parts.store.incoming / source["received"]).unlink, missing_ok=True)
         kb = await asyncio.to_thread(self._parts.catalog.serving, job.knowledge_base_id)
         if kb is not None:
-            with suppress(IndexMismatch):  # said by the job itself
-                async with self._parts.generations.use(kb) as index:
-                    await index.maintain()
+            self._parts.generations.maintain_when_quiet(kb.table)
 
     async def _repair(self, job: Job, running: Running) -> None:
         if (kb := await self._knowledge_base(job.knowledge_base_id)) is not None:
