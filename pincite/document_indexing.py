@@ -15,7 +15,7 @@ from pincite.document import Document
 from pincite.document_codec import encode, open_stored
 from pincite.errors import BackendError, CorruptDocument, UnknownDocument
 from pincite.incoming import Content
-from pincite.index import Index
+from pincite.index import DocumentRows, Index
 from pincite.job_report import JobReport
 from pincite.parsing.worker import ParserPool
 from pincite.passage import DocumentReference
@@ -85,6 +85,18 @@ class Origin:
     link: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document's rows, and the record that it has once they are in the index.
+
+    `removals` is how often it had been removed when its work began.
+    """
+
+    record: DocumentRecord
+    rows: DocumentRows
+    removals: int
+
+
 class DocumentIndexer:
     """Parses and indexes single documents, and keeps index, catalog and store in agreement.
 
@@ -132,12 +144,26 @@ class DocumentIndexer:
         origin: Origin | None = None,
         known: DocumentRecord | None = None,
     ) -> DocumentRecord:
-        """Index a document in place of its older version, and finish it: its record and its result are one.
+        """Index a document in place of its older version, and finish it; raises what `prepare` and `finish` raise."""
+        prepared = await self.prepare(key, content, document, target, origin=origin, known=known)
+        await target.index.put(prepared.rows)
+        return await self.finish(prepared, target)
+
+    async def prepare(
+        self,
+        key: DocumentKey,
+        content: Content,
+        document: Document,
+        target: Target,
+        *,
+        origin: Origin | None = None,
+        known: DocumentRecord | None = None,
+    ) -> Prepared:
+        """Cut and embed a document, and write down that its passages are about to change.
 
         `known` is the record of the same content, whose date, origin and error the new one keeps.
 
         Raises:
-            UnknownDocument: someone removed it meanwhile.
             BackendError: the embedding model failed.
         """
         async with self._deciding:  # not in the middle of a removal
@@ -163,17 +189,26 @@ class DocumentIndexer:
         is_new = not target.generation and await asyncio.to_thread(self._announce, record)
         reference = DocumentReference(key.document_id, document.title, key.path, record.link or "")
         counter = _PassageCounter(target.report)
-        account = await target.index.replace_document(
+        rows = await target.index.prepare(
             reference, document, chunks, target.embedder, counter, is_new=is_new, count_tokens=count_tokens
         )
-        record = replace(record, **asdict(account))
+        return Prepared(replace(record, **asdict(rows.account)), rows, removals)
+
+    async def finish(self, prepared: Prepared, target: Target) -> DocumentRecord:
+        """Finish a document whose rows are in the index: its record and its result are one.
+
+        Raises:
+            UnknownDocument: someone removed it meanwhile.
+        """
+        record = prepared.record
         async with self._deciding:
-            removed = self._removals[key.document_id] != removals
+            removed = self._removals[record.id] != prepared.removals
             if not removed:
                 await target.report.finish(record, target.generation)
         if removed:
-            await target.index.remove_document(key.document_id)
-            raise UnknownDocument(f"{key.file_name} was removed while it was being indexed; add it again to have it.")
+            await target.index.remove_document(record.id)
+            name = PurePosixPath(record.path).name
+            raise UnknownDocument(f"{name} was removed while it was being indexed; add it again to have it.")
         return record
 
     async def remove(self, record: DocumentRecord, index: Index, report: JobReport | None = None) -> None:

@@ -4,24 +4,25 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pincite.catalog import Catalog
-from pincite.document_indexing import DocumentIndexer, DocumentKey, Target, recipe
+from pincite.document_indexing import DocumentIndexer, DocumentKey, Prepared, Target, recipe
 from pincite.errors import DocumentError, InvalidSource, PinciteError, SourceVanished, UnknownDocument
 from pincite.incoming import Content
+from pincite.index.grouped_writes import MOST_DOCUMENTS, GroupedWrites
 from pincite.job_report import JobReport
 from pincite.jobs import Running
 from pincite.records import SERVED, DocumentRecord, Job, result_of
 from pincite.source_listing import Plan, SourceLister, Synced, Task
 from pincite.store import Store
 
-# While one document is being written to the index, the next is embedded.
-INDEXED_AT_ONCE = 2
+# While the rows of one document are made, the next is embedded.
+PREPARED_AT_ONCE = 2
 # Files in hand beyond those that the parser processes work on, so that neither side waits for the other.
 FILES_AHEAD = 2
 # Files that are compared with the catalog at once.
@@ -53,8 +54,10 @@ class _Batch:
     running: Running
     open_target: OpenTarget
     tasks: Iterable[Task]
+    in_hand: asyncio.Semaphore
     changes_only: bool = False
-    indexing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(INDEXED_AT_ONCE))
+    preparing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PREPARED_AT_ONCE))
+    writes: GroupedWrites = field(default_factory=GroupedWrites)
     comparing: asyncio.Lock = field(default_factory=asyncio.Lock)
     changed: deque[Task] = field(default_factory=deque)
 
@@ -93,8 +96,10 @@ class Ingestion:
         for synced in plan.synced:  # known from now on, so that what a crash leaves belongs to it
             await asyncio.to_thread(self._catalog.put_source, synced.source)
         report.enter_stage("indexing")
-        batch = _Batch(running, open_target, iter(todo), changes_only=bool((job.request or {}).get("changes_only")))
-        await self._index(batch, min(self._files_at_once, len(todo)))
+        in_hand = asyncio.Semaphore(self._files_at_once)
+        changes_only = bool((job.request or {}).get("changes_only"))
+        batch = _Batch(running, open_target, iter(todo), in_hand, changes_only)
+        await self._index(batch, min(self._files_at_once + MOST_DOCUMENTS, len(todo)))
         report.enter_stage("removing")
         stopped = await self._remove_vanished(job, plan, running, open_target)
         if stopped:
@@ -104,9 +109,13 @@ class Ingestion:
         async def worker() -> None:
             while (task := await self._next(batch)) is not None:
                 try:
-                    async with batch.running.turn(), batch.open_target() as target:
-                        if (result := await self._add_file(task, batch, target)) is not None:
-                            await batch.report.add_result(result)
+                    async with AsyncExitStack() as hand:
+                        await hand.enter_async_context(batch.in_hand)
+                        async with batch.running.turn(), batch.open_target() as target:
+                            with batch.writes.underway():
+                                result = await self._add_file(task, batch, target, hand)
+                            if result is not None:
+                                await batch.report.add_result(result)
                     # Until its result is written down, a file that was sent is all there is of it.
                     await batch.report.flush()
                 finally:
@@ -166,8 +175,11 @@ class Ingestion:
         served = known.status in SERVED
         return served and known.recipe == wanted and not self._indexer.may_read_more(key, known)
 
-    async def _add_file(self, task: Task, batch: _Batch, target: Target) -> dict[str, Any] | None:
-        """Bring one file in; return its result where that is not written down with its record."""
+    async def _add_file(self, task: Task, batch: _Batch, target: Target, hand: AsyncExitStack) -> dict[str, Any] | None:
+        """Bring one file in; return its result where that is not written down with its record.
+
+        What `hand` holds is given back as soon as the file only waits to be written, for the next to be read.
+        """
         key = task.key
         known = await asyncio.to_thread(self._catalog.document, key.document_id)
         content = None
@@ -177,7 +189,7 @@ class Ingestion:
             if known and known.sha256 == content.sha256 and self._is_current(key, known, wanted):
                 await asyncio.to_thread(self._note_origin, known, task)
                 return _unchanged(known)
-            await self._replace(task, content, batch, target)
+            await self._replace(task, content, batch, target, hand)
         except UnknownDocument as error:  # removed while it was being indexed: leave no trace of it
             await asyncio.to_thread(self._forget_files, key, content)
             return failure(key.path, key.document_id, _shape(error))
@@ -199,13 +211,19 @@ class Ingestion:
             return None
         return await asyncio.to_thread(self._note_failure, task, content, cause)
 
-    async def _replace(self, task: Task, content: Content, batch: _Batch, target: Target) -> None:
+    async def _replace(self, task: Task, content: Content, batch: _Batch, target: Target, hand: AsyncExitStack) -> None:
         with self._store.hold(content.sha256, self._indexer.parsed_name(task.key, content.sha256)):
-            await asyncio.to_thread(task.file.keep, self._store)
-            document = await self._indexer.parse(task.key, content.sha256)
-            async with batch.indexing:
-                await self._indexer.index(task.key, content, document, target, origin=task.origin)
+            prepared = await self._prepare(task, content, batch, target)
+            await hand.aclose()
+            await batch.writes.put(target.index, prepared.rows)
+            await self._indexer.finish(prepared, target)
             await target.index.tidy()
+
+    async def _prepare(self, task: Task, content: Content, batch: _Batch, target: Target) -> Prepared:
+        await asyncio.to_thread(task.file.keep, self._store)
+        document = await self._indexer.parse(task.key, content.sha256)
+        async with batch.preparing:
+            return await self._indexer.prepare(task.key, content, document, target, origin=task.origin)
 
     def _note_origin(self, known: DocumentRecord, task: Task) -> None:
         """Remember what tells the next time, without reading it, that a file has not changed."""

@@ -65,7 +65,9 @@ async def test_a_search_does_not_depend_on_what_the_index_went_through(
 
 
 async def test_the_index_is_tidied_when_enough_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pincite.index.table._TIDY_WRITES", (2, 4))
+    monkeypatch.setattr("pincite.index.table._TIDY_WRITES", 4)
+    monkeypatch.setattr("pincite.index.table._TIDY_ROWS", 2)
+    monkeypatch.setattr("pincite.index.table._TIDY_SHARE", 0.1)
     embedder = FakeEmbedder()
     index = await Index.open(str(tmp_path), "kb", embedder.model)
     tidied, fragments = [], 0
@@ -79,7 +81,7 @@ async def test_the_index_is_tidied_when_enough_was_written(tmp_path: Path, monke
         if fragments <= before:
             tidied.append(number + 1)
     await index.close()
-    # After each second write at first, then after a tenth of what is there, and after four at the latest.
+    # After each second row at first, then after a tenth of what is there, and after four writes at the latest.
     gaps = [after - before for before, after in itertools.pairwise([0, *tidied])]
     assert gaps == sorted(gaps)
     assert (gaps[0], gaps[-1]) == (2, 4)

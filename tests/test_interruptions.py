@@ -157,6 +157,26 @@ async def test_a_cancelled_job_leaves_no_half_document(
     assert (await add(workspace, "manuals", file)).results[0]["status"] == "indexed"
 
 
+async def test_documents_that_wait_to_be_written_when_their_job_is_cancelled_leave_nothing(
+    workspace: Workspace, embedder: HaltingEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pincite.index.grouped_writes._PATIENCE_S", 3600)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.txt").write_text(f"{number}. {OLD}")
+    embedder.halt_after(2)
+    job = await workspace.add(OWNER, "manuals", [str(folder)], create=True)
+    await embedder.arrived.wait()
+    await workspace.cancel_job(OWNER, job.id)
+    assert (await workspace.job(OWNER, job.id)).done == 0
+    assert await workspace.indexed_passages(OWNER, "manuals") == 0
+    assert {record.status for record in await workspace.documents(OWNER, "manuals")} == {"failed"}
+    embedder.go.set()
+    assert (await add(workspace, "manuals", folder)).counts == {"indexed": 3}
+    assert await workspace.indexed_passages(OWNER, "manuals") == 3
+
+
 async def test_a_cancelled_replacement_keeps_the_old_version(
     workspace: Workspace, embedder: HaltingEmbedder, file: Path
 ) -> None:

@@ -6,9 +6,22 @@ import os
 os.environ.setdefault("LANCEDB_LOG", "error")
 
 from pincite.index.cited_passage import CitedPassage
+from pincite.index.document_rows import DocumentRows
 from pincite.index.examination import Examination, examine
+from pincite.index.grouped_writes import GroupedWrites
 from pincite.index.rows import Window
 from pincite.index.table import Index
 from pincite.index.view import Hit, RowsMoved, View
 
-__all__ = ["CitedPassage", "Examination", "Hit", "Index", "RowsMoved", "View", "Window", "examine"]
+__all__ = [
+    "CitedPassage",
+    "DocumentRows",
+    "Examination",
+    "GroupedWrites",
+    "Hit",
+    "Index",
+    "RowsMoved",
+    "View",
+    "Window",
+    "examine",
+]

@@ -19,6 +19,7 @@ from pincite.document import Document
 from pincite.errors import BackendError, IndexDamaged, IndexMismatch
 from pincite.index.account import Account, account
 from pincite.index.conditions import all_of, condition, quoted
+from pincite.index.document_rows import DocumentRows
 from pincite.index.examination import DAMAGE
 from pincite.index.schema import COLUMNS_OF_IDS, COLUMNS_OF_WORDS, remembered_model, rows, schema, vectors_by_name
 from pincite.index.view import View
@@ -32,11 +33,12 @@ _BRUTE_FORCE_ROWS = 4_000
 _ROWS_A_PARTITION = 4_000
 _FEWEST_PARTITIONS = 16
 _TRAINING_ROUNDS = 10
-# Each document is a write of its own, and the next is the dearer the more of them are not compacted yet: by a fifth
-# after a thousand. Compacting in turn rewrites all rows there are. So it waits for a share of them, and for this many
-# writes at least and at most.
-_TIDY_SHARE = 0.1
-_TIDY_WRITES = (100, 1000)
+# What has been written and not compacted costs each search some 0.5 ms of CPU for a write, and 25 µs for a row, whose
+# words are looked through; compacting rewrites all rows there are. So it comes after so many writes, or so many rows
+# that are also this share of all.
+_TIDY_WRITES = 100
+_TIDY_ROWS = 2_000
+_TIDY_SHARE = 0.03
 # Versions of the table are kept this long for readers that still use them.
 _KEEP_VERSIONS = timedelta(minutes=10)
 # Another process sees what this one wrote after this long; asking at every query would cost it thrice the time. A
@@ -128,7 +130,7 @@ class Index:
 
     # Writing
 
-    async def replace_document(
+    async def prepare(
         self,
         reference: DocumentReference,
         document: Document,
@@ -138,12 +140,12 @@ class Index:
         *,
         is_new: bool = False,
         count_tokens: CountTokens | None = None,
-    ) -> Account:
-        """Embed the document's passages and put them in place of its old ones, all at once; returns what they hold.
+    ) -> DocumentRows:
+        """Embed the document's passages and return the rows to `put` in place of its old ones.
 
         A passage whose text was in the table already keeps its vectors. `progress` is told how many passages have
         theirs. A document that `is_new` has no rows, and writing costs a quarter of replacing. `count_tokens` is the
-        embedder's own where none is given. Raises BackendError; the old passages then stay.
+        embedder's own where none is given. Raises BackendError.
         """
         texts = [_passage_text(document, chunk) for chunk in chunks]
         names = [_name(text) for text in texts]
@@ -167,20 +169,45 @@ class Index:
             counted = await asyncio.to_thread(account, document, chunks, texts, self.model, count_tokens)
         except BackendFailure as failure:
             raise BackendError(str(failure)) from failure
-        if not chunks:
-            await self.remove_document(reference.id)
-            return counted
         found = [vectors[name] for name in names]
         table = await asyncio.to_thread(rows, self._columns, reference, document, chunks, found, names)
+        return DocumentRows(reference.id, table, counted, is_new)
+
+    async def put(self, *documents: DocumentRows) -> None:
+        """Put documents in place of their older versions; each is replaced as a whole, at the latest when this ends."""
+        new = [document.rows for document in documents if document.is_new]
+        others = [document for document in documents if not document.is_new]
         async with self._writing:
-            self._writes += 1
-            self._rows_written += len(table)
-            if is_new:
-                await self._table.add(table)
-                return counted
-            merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-            await merge.when_not_matched_by_source_delete(f"document_id = {quoted(reference.id)}").execute(table)
-        return counted
+            if any(map(len, new)):
+                await self._table.add(self._counted(pa.concat_tables(new)))
+            if others:
+                ours = f"document_id IN ({', '.join(quoted(document.document_id) for document in others)})"
+                table = self._counted(pa.concat_tables(document.rows for document in others))
+                if len(table):
+                    merge = self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+                    await merge.when_not_matched_by_source_delete(ours).execute(table)
+                else:
+                    await self._table.delete(ours)
+
+    def _counted(self, table: pa.Table) -> pa.Table:
+        self._writes += 1
+        self._rows_written += len(table)
+        return table
+
+    async def replace_document(
+        self,
+        reference: DocumentReference,
+        document: Document,
+        chunks: Sequence[Chunk],
+        embedder: Embedder,
+        progress: Callable[[int], None] | None = None,
+        *,
+        is_new: bool = False,
+    ) -> Account:
+        """Prepare a document and put it in its place; returns what its passages hold."""
+        prepared = await self.prepare(reference, document, chunks, embedder, progress, is_new=is_new)
+        await self.put(prepared)
+        return prepared.account
 
     async def _stored_vectors(self, document_id: str) -> dict[str, Vectors]:
         """Return the vectors of a document's passages (windows, dimensions), by what was embedded."""
@@ -196,11 +223,11 @@ class Index:
 
     async def tidy(self) -> None:
         """Maintain the index if enough was written since the last time; called after every document."""
-        fewest, most = _TIDY_WRITES
         async with self._writing:
-            if self._writes < fewest:
-                return
-            if self._writes >= most or self._rows_written >= _TIDY_SHARE * await self._table.count_rows():
+            enough = self._writes >= _TIDY_WRITES
+            if not enough and self._rows_written >= _TIDY_ROWS:
+                enough = self._rows_written >= _TIDY_SHARE * await self._table.count_rows()
+            if enough:
                 await self._maintain()
 
     async def maintain(self) -> None:
