@@ -1,6 +1,8 @@
 """Pages of blocks joined to one verbatim text, with the place of every word."""
 
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +28,7 @@ class PageLayout:
     footer: list[Block] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class SetLine:
+class SetLine(NamedTuple):
     """A line as it stands in the document's text, with what tells a heading: its type, its place, its block."""
 
     start: int
@@ -203,6 +204,6 @@ class _WordList:
         return Words(
             np.array(self._starts, np.int32),
             np.array(self._ends, np.int32),
-            np.array(self._boxes, np.float32),
+            np.fromiter(chain.from_iterable(self._boxes), np.float32).reshape(-1, 4),
             np.array(self._lines, np.int32),
         )

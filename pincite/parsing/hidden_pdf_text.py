@@ -64,13 +64,17 @@ class _Sight:
     def __init__(self, page: pymupdf.Page, blocks: Sequence[Any]) -> None:
         self._page = page
         self._fills = list(_fills(blocks))
-        self._fill_colours = {fill.colour for fill in self._fills}
+        # White is what most pages are.
+        self._behind = {_WHITE, *(fill.colour for fill in self._fills)}
+        self._is_behind: dict[int, bool] = {}
 
     def hides(self, span: Any) -> bool:
         colour = span["color"]
         if span["alpha"] >= _FAINTEST and span["char_flags"] & _DRAWN and span["size"] >= _SMALLEST_READABLE_PT:
             # Most text of most pages ends here: in a colour that nothing behind it has.
-            if not _is_near(colour, _WHITE) and not any(_is_near(colour, fill) for fill in self._fill_colours):
+            if colour not in self._is_behind:
+                self._is_behind[colour] = any(_is_near(colour, behind) for behind in self._behind)
+            if not self._is_behind[colour]:
                 return False
             return bool(_text(span).strip()) and self._is_lost_in_background(span["bbox"], colour)
         if not _text(span).strip():

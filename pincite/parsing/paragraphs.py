@@ -7,7 +7,7 @@ from enum import Enum, auto
 from itertools import pairwise
 
 from pincite.parsing.reading_order import Column, Row, rows_of
-from pincite.parsing.text_piece import Piece, joined_text
+from pincite.parsing.text_piece import Piece, joined_text, usual_size
 
 # In font sizes: a gap this wide stands between the cells of a row.
 _CELL_GAP = 1.0
@@ -50,7 +50,7 @@ class Line:
     @property
     def size(self) -> float:
         """The size of most of its characters."""
-        return max(self.pieces, key=lambda p: len(p.text)).size
+        return usual_size(self.pieces)
 
     @property
     def text(self) -> str:
@@ -126,13 +126,19 @@ def _blocks_of_text(pieces: Sequence[Piece]) -> list[Block]:
     blocks: list[Block] = []
     open_rows: list[Row] = []
     table: _TableRow | None = None
+
+    def close() -> None:
+        if open_rows:
+            blocks[-1].ends_full = len(rows) >= _ROWS_THAT_MEASURE and measure.ends_full(open_rows)
+            open_rows.clear()
+
     for row in rows:
         cells = _cells(row)
         if _is_tabular(row, cells, measure):
+            close()
             if table is None or not table.take(row, cells):
                 table = _TableRow(row, cells)
                 blocks.append(table.block)
-            open_rows = []
             continue
         if table is not None and table.take(row, cells):
             continue
@@ -140,11 +146,11 @@ def _blocks_of_text(pieces: Sequence[Piece]) -> list[Block]:
         line = Line(row.pieces)
         if open_rows and measure.continues(open_rows, row):
             blocks[-1].lines.append(line)
-            open_rows.append(row)
         else:
+            close()
             blocks.append(Block(Kind.PROSE, [line], begins_indented=measure.is_indented(row)))
-            open_rows = [row]
-        blocks[-1].ends_full = len(rows) >= _ROWS_THAT_MEASURE and measure.ends_full(open_rows)
+        open_rows.append(row)
+    close()
     return blocks
 
 

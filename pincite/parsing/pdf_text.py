@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any
 
 import pymupdf
@@ -84,11 +86,12 @@ def read_content(page: pymupdf.Page, recogniser: Recogniser | None = None) -> Pa
     matrix: Matrix = (rotation.a, rotation.b, rotation.c, rotation.d, rotation.e, rotation.f)
     lines = None
     hidden = 0
-    if not _NEEDS_CHARACTERS.search(text_page.extractTEXT()):
+    words = text_page.extractWORDS()
+    if not _needs_characters(" ".join([word[4] for word in words])):
         content = text_page.extractDICT()["blocks"]
         # MuPDF's words do not say how they are drawn.
         if recogniser or not holds_hidden(page, content):
-            lines = _lines_with_words(content, text_page.extractWORDS(), matrix)
+            lines = _lines_with_words(content, words, matrix)
     if lines is None:
         content = text_page.extractRAWDICT()["blocks"]
         # What was recognised lies invisible over the picture, all of it.
@@ -102,6 +105,10 @@ def read_content(page: pymupdf.Page, recogniser: Recogniser | None = None) -> Pa
     return PageContent(groups, in_reading_frame(drawn, groups[0][0].direction), hidden)
 
 
+def _needs_characters(text: str) -> bool:
+    return not text.isascii() and _NEEDS_CHARACTERS.search(text) is not None
+
+
 def _is_thin(box: Rectangle) -> bool:
     return min(box[2] - box[0], box[3] - box[1]) <= _THINNEST_BOX_PT
 
@@ -112,27 +119,37 @@ def _lines_with_words(blocks: Sequence[Any], words: Iterable[Any], matrix: Matri
     # MuPDF's words count the blocks of text only.
     for block_number, block in enumerate(b for b in blocks if "lines" in b):
         for line_number, raw in enumerate(block["lines"]):
-            lines[block_number, line_number] = _line(raw, "".join(s["text"] for s in raw["spans"]), matrix)
+            text = "".join([s["text"] for s in raw["spans"]])
+            if _needs_characters(text):
+                return None
+            lines[block_number, line_number] = _line(raw, text, matrix)
     turned = _is_turned(matrix)
-    for x0, y0, x1, y1, drawn, *place, _ in words:
-        line = lines.get((place[0], place[1]))
+    for place, of_line in groupby(words, key=itemgetter(5, 6)):
+        line = lines.get(place)
         if line is None:
             return None
-        after = line.words[-1][1] if line.words else 0
-        word = drawn
-        start = line.text.find(word, after)
-        if start < 0:
-            word = drawn.translate(_REPLACED)
-            start = line.text.find(word, after)
+        end = line.words[-1][1] if line.words else 0
+        for x0, y0, x1, y1, word, *_ in of_line:
+            start = line.text.find(word, end)
+            if start < 0 or not word.isascii():
+                start = _place_of(word, line.text, end)
             if start < 0:
                 return None
-        if _SPACE.search(word):
-            # MuPDF takes only the plain and the no-break space for spaces.
-            return None
-        if word:
-            line.words.append((start, start + len(word)))
-            line.boxes.append(_transformed((x0, y0, x1, y1), matrix) if turned else (x0, y0, x1, y1))
+            end = start + len(word)
+            if word:
+                line.words.append((start, end))
+                line.boxes.append(_transformed((x0, y0, x1, y1), matrix) if turned else (x0, y0, x1, y1))
     return list(lines.values())
+
+
+def _place_of(word: str, text: str, after: int) -> int:
+    """Return where a line holds a word of MuPDF's, or -1, also where the word holds a space itself."""
+    start = text.find(word, after)
+    if start < 0:
+        word = word.translate(_REPLACED)
+        start = text.find(word, after)
+    # MuPDF takes only the plain and the no-break space for spaces.
+    return -1 if _SPACE.search(word) else start
 
 
 def _lines_with_characters(blocks: Sequence[Any], matrix: Matrix) -> Iterator[_Line]:
@@ -145,16 +162,16 @@ def _lines_with_characters(blocks: Sequence[Any], matrix: Matrix) -> Iterator[_L
                 if "ل" in span["text"]:
                     span["chars"] = _in_logical_order(span["chars"])
                     span["text"] = "".join([c["c"] for c in span["chars"]])
-            characters = [c for span in raw["spans"] for c in span["chars"]]
+            boxes = [c["bbox"] for span in raw["spans"] for c in span["chars"]]
             line = _line(raw, "".join([span["text"] for span in raw["spans"]]), matrix)
             for found in _WORD.finditer(line.text):
                 start, end = found.span()
-                box = characters[start]["bbox"]
+                box = boxes[start]
                 if end - start > 1:
                     # Where directions mix, the last character need not be at the end.
                     inner = range(start + 1, end) if _RIGHT_TO_LEFT.search(found[0]) else (end - 1,)
                     for i in inner:
-                        box = _united(box, characters[i]["bbox"])
+                        box = _united(box, boxes[i])
                 line.words.append((start, end))
                 line.boxes.append(_transformed(box, matrix) if turned else box)
             yield line
@@ -199,7 +216,7 @@ def _line(raw: Any, text: str, matrix: Matrix) -> _Line:
     dx, dy = raw["dir"]
     x, y = main["origin"] if main else raw["bbox"][:2]
     return _Line(
-        text=text.translate(_REPLACED),
+        text=text if text.isprintable() else text.translate(_REPLACED),
         words=[],
         boxes=[],
         spans=spans,
@@ -241,8 +258,8 @@ def _pieces(line: _Line) -> Iterator[Piece]:
     frame = in_reading_frame(line.boxes, line.direction)
     first = 0
     gap = CELL_GAP * max(line.size, 1.0)
-    for i in range(1, len(frame)):
-        if frame[i][0] - frame[i - 1][2] > gap or frame[i - 1][0] - frame[i][2] > gap:
+    for i, (before, box) in enumerate(pairwise(frame), 1):
+        if box[0] - before[2] > gap or before[0] - box[2] > gap:
             yield _piece(line, frame, first, i)
             first = i
     yield _piece(line, frame, first, len(frame))
@@ -251,26 +268,29 @@ def _pieces(line: _Line) -> Iterator[Piece]:
 def _piece(line: _Line, frame: list[Rectangle], first: int, last: int) -> Piece:
     start, end = line.words[first][0], line.words[last - 1][1]
     styles = tuple(
-        Style(max(s, start) - start, min(e, end) - start, size, bold)
-        for s, e, size, bold in line.spans
-        if s < end and e > start
+        [
+            Style(max(s, start) - start, min(e, end) - start, size, bold)
+            for s, e, size, bold in line.spans
+            if s < end and e > start
+        ]
     )
     size = line.size
     if first or last < len(frame):
         size = max(styles, key=lambda s: s.end - s.start).size
     baseline = _baseline(line)
+    text = line.text[start:end]
     return Piece(
-        text=line.text[start:end],
+        text=text,
         words=[(s - start, e - start) for s, e in line.words[first:last]],
         boxes=line.boxes[first:last],
         styles=styles,
-        x0=min(f[0] for f in frame[first:last]),
+        x0=min([f[0] for f in frame[first:last]]),
         top=baseline - _CAP_HEIGHT * size,
-        x1=max(f[2] for f in frame[first:last]),
+        x1=max([f[2] for f in frame[first:last]]),
         bottom=baseline,
         size=size,
         direction=line.direction,
-        right_to_left=_is_right_to_left(line.text[start:end]),
+        right_to_left=_is_right_to_left(text),
         space_before=start > 0 and line.text[start - 1].isspace(),
         space_after=end < len(line.text) and line.text[end].isspace(),
     )
@@ -283,6 +303,6 @@ def _baseline(line: _Line) -> float:
 
 def _is_right_to_left(text: str) -> bool:
     """Say whether most letters are Hebrew or Arabic."""
-    if text.isascii():
+    if text.isascii() or not _RIGHT_TO_LEFT.search(text):
         return False
     return 2 * len(_RIGHT_TO_LEFT.findall(text)) > sum(c.isalpha() for c in text)

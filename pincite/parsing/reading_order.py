@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from pincite.parsing.text_piece import Piece, joined_text
+from pincite.parsing.text_piece import Piece, joined_text, usual_size
 
 # Prose columns are told from table columns by their lines: most are long and filled with ink.
 _FULL_LINE = 0.7
@@ -15,31 +15,46 @@ _MAX_CROSSING_SHARE = 1.0
 _MIN_COLUMN_LINES = 3
 
 
-@dataclass(slots=True)
 class Row:
-    """What stands on one line within one column, in reading order."""
+    """What stands on one line within one column, in reading order; `size` is that of most of its characters."""
 
-    pieces: list[Piece]
-    top: float
-    bottom: float
+    __slots__ = ("bottom", "pieces", "size", "top", "x0", "x1")
 
-    @property
-    def x0(self) -> float:
-        return min(p.x0 for p in self.pieces)
-
-    @property
-    def x1(self) -> float:
-        return max(p.x1 for p in self.pieces)
+    def __init__(self, piece: Piece) -> None:
+        self.pieces = [piece]
+        self.top = piece.top
+        self.bottom = piece.bottom
+        self.x0 = piece.x0
+        self.x1 = piece.x1
+        self.size = piece.size
 
     @property
     def text(self) -> str:
         """What it reads, its pieces joined."""
         return joined_text(self.pieces)
 
-    @property
-    def size(self) -> float:
-        """The size of most of its characters."""
-        return max(self.pieces, key=lambda p: len(p.text)).size
+    def takes(self, piece: Piece) -> bool:
+        """Say whether the ink of a piece overlaps by half its height."""
+        top, bottom = self.top, self.bottom
+        overlap = (bottom if bottom < piece.bottom else piece.bottom) - (top if top > piece.top else piece.top)
+        return overlap >= 0.5 * min(bottom - top, piece.bottom - piece.top)
+
+    def add(self, piece: Piece) -> None:
+        """Put a piece at the end; one that is as large as the others tells best where the line stands."""
+        self.pieces.append(piece)
+        self.x0 = min(self.x0, piece.x0)
+        self.x1 = max(self.x1, piece.x1)
+        self.size = usual_size(self.pieces)
+        if len(piece.text) > 2 and piece.size >= self.size:
+            self.top, self.bottom = piece.top, piece.bottom
+
+    def put_in_order(self) -> None:
+        """Put the pieces into the order in which they are read."""
+        if len(self.pieces) > 1:
+            rightward = sum([len(p.text) for p in self.pieces if not p.right_to_left])
+            leftward = sum([len(p.text) for p in self.pieces if p.right_to_left]) > rightward
+            self.pieces.sort(key=lambda p: -p.x1 if leftward else p.x0)
+            self.size = usual_size(self.pieces)
 
 
 @dataclass(slots=True)
@@ -58,20 +73,16 @@ class Column:
 def rows_of(pieces: Sequence[Piece]) -> list[Row]:
     """Group pieces into rows from top to bottom; two pieces share a row where their ink overlaps by half its height."""
     rows: list[Row] = []
-    for piece in sorted(pieces, key=lambda p: (p.middle, p.x0)):
-        for row in reversed(rows[-3:]):
-            overlap = min(row.bottom, piece.bottom) - max(row.top, piece.top)
-            if overlap >= 0.5 * min(row.bottom - row.top, piece.bottom - piece.top):
-                row.pieces.append(piece)
-                if len(piece.text) > 2 and piece.size >= row.size:
-                    row.top, row.bottom = piece.top, piece.bottom
+    for piece in sorted(pieces, key=lambda p: (p.top + p.bottom, p.x0)):
+        for row in rows[:-4:-1]:
+            if row.takes(piece):
+                row.add(piece)
                 break
         else:
-            rows.append(Row([piece], piece.top, piece.bottom))
+            rows.append(Row(piece))
     rows.sort(key=lambda r: r.bottom)
     for row in rows:
-        leftward = 2 * sum(len(p.text) for p in row.pieces if p.right_to_left) > sum(len(p.text) for p in row.pieces)
-        row.pieces.sort(key=lambda p: -p.x1 if leftward else p.x0)
+        row.put_in_order()
     return rows
 
 
@@ -187,7 +198,8 @@ def _prose_share(rows: Sequence[Row]) -> float:
     """The share of lines that are as long as the column and filled with ink; -1 for what is too narrow for prose."""
     x0, x1 = min(r.x0 for r in rows), max(r.x1 for r in rows)
     size = median(r.size for r in rows)
-    wide = sum(1 + (c > "\u2e7f") for r in rows for p in r.pieces for c in p.text)
+    texts = [p.text for r in rows for p in r.pieces]
+    wide = sum(map(len, texts)) + sum([c > "\u2e7f" for text in texts if not text.isascii() for c in text])
     if x1 - x0 < _MIN_COLUMN_EMS * size or wide / len(rows) < _MIN_CHARACTERS_PER_LINE:
         return -1.0
     full = 0

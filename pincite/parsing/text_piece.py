@@ -110,6 +110,13 @@ def spaced(pieces: Sequence[Piece]) -> Iterator[tuple[str, Piece]]:
         last = piece
 
 
+def usual_size(pieces: Sequence[Piece]) -> float:
+    """Return the size of most of the characters of a line."""
+    return pieces[0].size if len(pieces) == 1 else max(pieces, key=lambda p: len(p.text)).size
+
+
 def joined_text(pieces: Sequence[Piece]) -> str:
     """Return what the pieces of a line read together."""
+    if len(pieces) == 1:
+        return pieces[0].text
     return "".join(lead + piece.text for lead, piece in spaced(pieces))
