@@ -1,7 +1,9 @@
 """An index that has seen its documents come, change, move and go answers as one that was opened just now."""
 
+import gc
 import itertools
 import random
+import weakref
 from pathlib import Path
 
 import pytest
@@ -68,14 +70,10 @@ async def test_the_index_is_tidied_when_enough_was_written(tmp_path: Path, monke
     monkeypatch.setattr("pincite.index.table._TIDY_WRITES", 4)
     monkeypatch.setattr("pincite.index.table._TIDY_ROWS", 2)
     monkeypatch.setattr("pincite.index.table._TIDY_SHARE", 0.1)
-    embedder = FakeEmbedder()
-    index = await Index.open(str(tmp_path), "kb", embedder.model)
+    index = await Index.open(str(tmp_path), "kb", FakeEmbedder().model)
     tidied, fragments = [], 0
     for number in range(50):
-        name = f"document {number}"
-        document = Document(name, "text/plain", SENTENCES[number % len(SENTENCES)])
-        chunks = chunk(document, max_tokens=40, count_tokens=embedder.count_tokens)
-        await index.replace_document(DocumentReference(name, name, name), document, chunks, embedder, is_new=True)
+        await _write(index, f"document {number}", SENTENCES[number % len(SENTENCES)])
         await index.tidy()
         before, fragments = fragments, (await index._table.stats())["fragment_stats"]["num_fragments"]
         if fragments <= before:
@@ -85,6 +83,46 @@ async def test_the_index_is_tidied_when_enough_was_written(tmp_path: Path, monke
     gaps = [after - before for before, after in itertools.pairwise([0, *tidied])]
     assert gaps == sorted(gaps)
     assert (gaps[0], gaps[-1]) == (2, 4)
+
+
+async def test_maintaining_lets_go_of_what_it_has_replaced(tmp_path: Path) -> None:
+    index = await Index.open(str(tmp_path), "kb", FakeEmbedder().model)
+    await _write(index, "first")
+    searching = await index.view()
+    before = weakref.ref(index._table)
+    await index.maintain()
+    [question] = await FakeEmbedder().embed_queries([SENTENCES[0]])
+    assert [hit.window.passage_id for hit in await searching.nearest(question, 2)] == ["first:0"]
+    await _write(index, "second")  # the new handle takes part in writing and reading
+    assert [hit.window.passage_id for hit in await (await index.view()).nearest(question, 2)] == ["first:0", "second:0"]
+    del searching
+    gc.collect()
+    assert before() is None
+    await index.close()
+
+
+async def test_a_vector_index_of_many_parts_becomes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pincite.index.table._BRUTE_FORCE_ROWS", 20)
+    monkeypatch.setattr("pincite.index.table._MOST_PARTS", 3)
+    index = await Index.open(str(tmp_path), "kb", FakeEmbedder().model)
+    for number in range(25):
+        await _write(index, f"{number}", f"{number} {SENTENCES[number % len(SENTENCES)]}")
+    parts = []
+    for number in range(25, 35):
+        await index.maintain()
+        [name] = [each.name for each in await index._table.list_indices() if each.columns == ["vector"]]
+        parts.append((await index._table.index_stats(name)).num_indices)
+        await _write(index, f"{number}", f"{number} {SENTENCES[0]}")
+    assert max(parts) == 3
+    assert parts.count(1) > 1
+    await index.close()
+
+
+async def _write(index: Index, name: str, text: str = SENTENCES[0]) -> None:
+    embedder = FakeEmbedder()
+    document = Document(name, "text/plain", text)
+    chunks = chunk(document, max_tokens=40, count_tokens=embedder.count_tokens)
+    await index.replace_document(DocumentReference(name, name, name), document, chunks, embedder, is_new=True)
 
 
 def _told(found: SearchResult) -> list[tuple[str, str, float]]:

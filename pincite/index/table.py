@@ -32,6 +32,10 @@ _BRUTE_FORCE_ROWS = 4_000
 # The parameters were measured: docs/decisions/0007-index.md.
 _ROWS_A_PARTITION = 4_000
 _FEWEST_PARTITIONS = 16
+# Each maintenance adds a part to the vector index, which costs a search 0.4 ms of CPU; so many may be there, and one
+# more for so many rows, before it is built anew (30 µs a row).
+_MOST_PARTS = 16
+_ROWS_A_PART = 20_000
 _TRAINING_ROUNDS = 10
 # What has been written and not compacted costs each search some 0.5 ms of CPU for a write, and 25 µs for a row, whose
 # words are looked through; compacting rewrites all rows there are. So it comes after so many writes, or so many rows
@@ -44,11 +48,9 @@ _KEEP_VERSIONS = timedelta(minutes=10)
 # Another process sees what this one wrote after this long; asking at every query would cost it thrice the time. A
 # handle sees its own writes at once.
 _FRESHNESS = timedelta(seconds=2)
-
-
-# LanceDB's own bounds, 6 GB and 1 GB, are for machines that do nothing else: while small documents went in, its caches
-# grew by 90 kB for each.
-_CACHES = lancedb.Session(index_cache_size_bytes=128 * 1024 * 1024, metadata_cache_size_bytes=32 * 1024 * 1024)
+# LanceDB's own bounds, 6 GB and 1 GB, are for machines that do nothing else.
+_INDEX_CACHE_BYTES = 128 * 1024 * 1024
+_METADATA_CACHE_BYTES = 32 * 1024 * 1024
 
 
 def vector_index(count: int) -> IvfRq:
@@ -60,7 +62,8 @@ def vector_index(count: int) -> IvfRq:
 class Index:
     """One generation of a knowledge base: a LanceDB table built with one model."""
 
-    def __init__(self, connection: Any, table: Any, columns: pa.Schema, model: EmbeddingModel) -> None:
+    def __init__(self, uri: str, connection: Any, table: Any, columns: pa.Schema, model: EmbeddingModel) -> None:
+        self._uri = uri
         self._connection = connection
         self._table = table
         self._columns = columns
@@ -75,7 +78,7 @@ class Index:
     @classmethod
     async def open(cls, uri: str, name: str, model: EmbeddingModel) -> "Index":
         """Open the table or create it; raises IndexMismatch if it was built with another model or scheme."""
-        connection = await lancedb.connect_async(uri, read_consistency_interval=_FRESHNESS, session=_CACHES)
+        connection = await _connected(uri)
         columns = schema(model)
         if name in (await connection.list_tables()).tables:
             with _told(name):
@@ -91,7 +94,7 @@ class Index:
                 f"the index {name} was built with {before} and cannot be searched with {model.id} "
                 f"({model.dimensions} dimensions); use that model again or index the documents anew"
             )
-        index = cls(connection, table, columns, model)
+        index = cls(uri, connection, table, columns, model)
         await index._create_scalar_indexes()
         return index
 
@@ -237,9 +240,28 @@ class Index:
 
     async def _maintain(self) -> None:
         await self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
-        if ("vector",) not in {tuple(i.columns) for i in await self._table.list_indices()}:
-            await self._create_vector_index()
+        await self._renew_vector_index()
+        if self._writes:
+            await self._forget_old_files()
         self._writes = self._rows_written = 0
+
+    async def _renew_vector_index(self) -> None:
+        """Build the vector index once the table is large, and anew when it has become many parts."""
+        names = [index.name for index in await self._table.list_indices() if index.columns == ["vector"]]
+        count = await self._table.count_rows()
+        if names and count > _BRUTE_FORCE_ROWS:
+            [name] = names
+            parts = (await self._table.index_stats(name)).num_indices
+            if parts > _MOST_PARTS + count // _ROWS_A_PART:
+                names = []
+        if not names:
+            await self._create_vector_index()
+
+    async def _forget_old_files(self) -> None:
+        """Begin with empty caches: of the files that were just replaced they would keep what nobody asks for again."""
+        # What still reads by the old ones lets go of them when it has ended.
+        self._connection = await _connected(self._uri)
+        self._table = await self._connection.open_table(self._table.name)
 
     async def rebuild_indexes(self, columns: Collection[str]) -> None:
         """Build the indexes of these columns anew, whatever is left of the old ones."""
@@ -291,8 +313,13 @@ class Index:
     async def view(self) -> View:
         """Return the index as it is now, for one search."""
         async with self._viewing:
-            self._view = await self._view.renewed()
+            self._view = await self._view.renewed(self._table)
             return self._view
+
+
+async def _connected(uri: str) -> Any:
+    caches = lancedb.Session(index_cache_size_bytes=_INDEX_CACHE_BYTES, metadata_cache_size_bytes=_METADATA_CACHE_BYTES)
+    return await lancedb.connect_async(uri, read_consistency_interval=_FRESHNESS, session=caches)
 
 
 @contextmanager

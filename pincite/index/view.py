@@ -50,21 +50,21 @@ class View:
         self._version = -1
         self._rows = Rows()
 
-    async def renewed(self) -> "View":
-        """Return a view of the table's newest version, which is this one where nothing has changed."""
-        version = await self._table.version()
-        if version == self._version:
+    async def renewed(self, table: Any) -> "View":
+        """Return a view of the table's newest version by this handle, which is this one where nothing has changed."""
+        version = await table.version()
+        if version == self._version and table is self._table:
             return self
-        new = View(self._table, self.model)
+        new = View(table, self.model)
         new._version = version
         # Rows that are no longer in the table are forgotten when they are the greater part.
-        rows_in_all = await self._table.count_rows()
+        rows_in_all = await table.count_rows()
         before = self._rows if len(self._rows) <= 2 * rows_in_all + _SAMPLE else Rows()
-        query = self._table.query().with_row_id().select(list(COLUMNS))
+        query = table.query().with_row_id().select(list(COLUMNS))
         if len(before):
             query = query.where(f"_rowid > {before.last}")
         new._rows = await before.extended(await query.to_batches())
-        new.sample = await asyncio.to_thread(Sample, await self._draw_sample(rows_in_all))
+        new.sample = await asyncio.to_thread(Sample, await new._draw_sample(rows_in_all))
         return new
 
     async def _draw_sample(self, rows_in_all: int) -> list[str]:
