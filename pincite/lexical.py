@@ -88,8 +88,8 @@ class Term:
 
 def lexical_form(text: str) -> str:
     """Return the text in the form in which terms are looked for."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return f" {_SEAM.sub(' ', _NOT_WORD.sub(' ', folded)).strip()} "
+    spaced = _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold())
+    return f" {(spaced if spaced.isascii() else _SEAM.sub(' ', spaced)).strip()} "
 
 
 class Sample:

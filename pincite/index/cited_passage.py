@@ -1,7 +1,7 @@
 """A passage with all that its citation says, as it stands in one column of the index."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -36,19 +36,21 @@ class CitedPassage:
 
     def to_json(self) -> str:
         """Return it as JSON that `from_json` reads."""
-        fields = asdict(self)
+        # Not `asdict`, which copies every number of every box.
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        told["document"] = asdict(self.document)
         # The shortest decimals that are the same number in float32.
         numbers = np.array([number for box in self.boxes for number in box], np.float32)
-        fields["boxes"] = [float(number) for number in numbers.astype(str)]
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        told["boxes"] = list(map(float, numbers.astype(str).tolist()))
+        return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, written: str) -> "CitedPassage":
         """Return what `to_json` wrote."""
-        fields: dict[str, Any] = json.loads(written)
-        boxes = np.array(fields["boxes"], np.float32).reshape(-1, 5).tolist()
-        fields["boxes"] = tuple(Box(int(page), *sides) for page, *sides in boxes)
-        fields["document"] = DocumentReference(**fields["document"])
+        told: dict[str, Any] = json.loads(written)
+        boxes = np.array(told["boxes"], np.float32).reshape(-1, 5).tolist()
+        told["boxes"] = tuple(Box(int(page), *sides) for page, *sides in boxes)
+        told["document"] = DocumentReference(**told["document"])
         for name in ("pages", "page_starts", "page_labels"):
-            fields[name] = tuple(fields[name])
-        return cls(**fields)
+            told[name] = tuple(told[name])
+        return cls(**told)
