@@ -12,7 +12,7 @@ from embedding_backend import BackendFailure, Embedder, EmbeddingModel
 from pincite.catalog import Catalog
 from pincite.chunking import chunk, measure
 from pincite.document import Document
-from pincite.document_codec import encode, open_stored
+from pincite.document_codec import open_stored
 from pincite.errors import BackendError, CorruptDocument, UnknownDocument
 from pincite.incoming import Content
 from pincite.index import DocumentRows, Index
@@ -130,8 +130,8 @@ class DocumentIndexer:
         if stored is not None:
             return stored
         original = await asyncio.to_thread(self._store.original, sha256)
-        document = await self._pool.parse(original, key.file_name)
-        await asyncio.to_thread(lambda: self._store.put_parsed(name, encode(document)))
+        document, encoded = await self._pool.parse_to_store(original, key.file_name)
+        await asyncio.to_thread(self._store.put_parsed, name, encoded)
         return document
 
     async def index(

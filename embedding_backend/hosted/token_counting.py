@@ -26,7 +26,7 @@ _SHARES_REMEMBERED = 10_000
 _ROUNDS = 6
 # Texts are estimated in groups of at least and at most so many bytes. In between, a group ends behind a text whose
 # checksum says so, one in a few: an edit then moves the groups beside it and none of those that follow.
-_GROUP_BYTES = (1_000, 6_000)
+_GROUP_BYTES = (3_000, 12_000)
 _ENDS_ONE_IN = 8
 _JSON = {"Content-Type": "application/json"}
 

@@ -85,7 +85,11 @@ class ParserPool:
         return self._recognition.languages if self._recognition else ()
 
     async def parse(self, data: bytes | Path, name: str) -> Document:
-        """Return the parsed document; `name` is its file name. Raises DocumentError.
+        """Return the parsed document; `name` is its file name. Raises DocumentError."""
+        return (await self.parse_to_store(data, name))[0]
+
+    async def parse_to_store(self, data: bytes | Path, name: str) -> tuple[Document, bytes]:
+        """Return the parsed document, and itself as `encode` wrote it. Raises DocumentError.
 
         The worker gets a `Path` as an open file, so that the bytes never pass through this process, and no name ever
         reaches the worker's file system.
@@ -101,7 +105,7 @@ class ParserPool:
             languages, folder = self._recognition.languages, str(self._recognition.folder)
             request["ocr"] = {"languages": languages, "folder": folder, "seconds": seconds}
         payload = await self._run(request, data, name, self.limits.timeout_s)
-        return await asyncio.to_thread(decode, payload)
+        return await asyncio.to_thread(decode, payload), payload
 
     async def render_page(self, path: Path, number: int, scale: float, marks: Sequence[Box] = ()) -> bytes:
         """Return the PNG of the displayed page with the 1-based `number`, `scale` 1 being 72 dpi, `marks` highlighted.
