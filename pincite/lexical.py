@@ -55,6 +55,8 @@ _ENDINGS = (
     "y",
 )
 _SHORTEST_STEM = 4
+# What a word of a term's stem counts for of the term.
+STEM_SHARE = 0.8
 
 
 # A name run together ("VerizonAbsLlc", "KINGPHARMACEUTICALSINC") is at least this long.
@@ -73,10 +75,10 @@ class Term:
     loose: str
 
     def found_in(self, lexical: str) -> float:
-        """Return 1 where the term stands, 0.8 where a word of its stem does, else 0."""
+        """Return 1 where the term stands, STEM_SHARE where a word of its stem does, else 0."""
         if self.needle in lexical:
             return 1.0
-        return 0.8 if self.loose and self.loose in lexical else 0.0
+        return STEM_SHARE if self.loose and self.loose in lexical else 0.0
 
     def names(self, naming: str) -> float:
         """Return 1 where a document's naming form holds the term, also written apart; else as `found_in`."""

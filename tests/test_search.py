@@ -262,7 +262,7 @@ async def test_words_beyond_the_memory_s_share_are_read_from_the_table(
         await add(index, embedder, name, plain(text))
     question = "Where do visitors park?"
     kept = await search(index, embedder, question)
-    monkeypatch.setattr("pincite.index.rows._MOST_WORDS_BYTES", 0)
+    monkeypatch.setattr("pincite.index.rows._MOST_KEPT_BYTES", 0)
     await add(index, embedder, "late", plain(PAYMENT))
     await index.remove_document("house")
     await add(index, embedder, "house", plain(PARKING))
@@ -344,6 +344,16 @@ async def test_a_large_index_finds_the_few_windows_that_are_unlike_all_others(tm
     found = await (await index.view()).nearest(question, 20)
     assert [hit.window.passage_id for hit in found[:2]] == ["rare:0", "rare:0"]
     assert [hit.similarity for hit in found[:2]] == pytest.approx(sorted(similarities)[:-3:-1], abs=2e-3)
+    # Once the vectors are at hand, a document's windows, if they are not too many, are compared one by one.
+    view = await index.view()
+    await view._vectors.settled()
+    again = await view.nearest(question, 20)
+    assert [hit.window for hit in again[:2]] == [hit.window for hit in found[:2]]
+    assert [hit.similarity for hit in again] == pytest.approx([hit.similarity for hit in found])
+    for name, expected in (("common", sorted(similarities[:-2])), ("rare", sorted(similarities[-2:]))):
+        within = await view.nearest(question, 20, SearchFilter(document_ids=(name,)))
+        assert {hit.window.passage_id for hit in within} == {f"{name}:0"}
+        assert within[0].similarity == pytest.approx(expected[-1], abs=2e-3)
     await index.close()
 
 

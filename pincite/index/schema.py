@@ -42,7 +42,7 @@ def schema(model: EmbeddingModel) -> pa.Schema:
             pa.field("window", pa.int32(), nullable=False),
             pa.field("window_start", pa.int32(), nullable=False),
             pa.field("window_end", pa.int32(), nullable=False),
-            pa.field("vector", pa.list_(pa.float16(), _padded_length(model.dimensions)), nullable=False),
+            pa.field("vector", pa.list_(pa.float16(), padded_length(model.dimensions)), nullable=False),
             pa.field("lexical", pa.string()),
             # what the document is called, on the first passage of those that have several
             pa.field("naming", pa.string()),
@@ -63,11 +63,12 @@ def remembered_model(stored: pa.Schema) -> EmbeddingModel | None:
 
 def padded(vectors: Vectors) -> Vectors:
     """Return vectors (…, dimensions) with zeros behind them, as long as the index keeps them."""
-    missing = _padded_length(vectors.shape[-1]) - vectors.shape[-1]
+    missing = padded_length(vectors.shape[-1]) - vectors.shape[-1]
     return np.pad(vectors, [(0, 0)] * (vectors.ndim - 1) + [(0, missing)]) if missing else vectors
 
 
-def _padded_length(dimensions: int) -> int:
+def padded_length(dimensions: int) -> int:
+    """Return how many numbers the index keeps of a vector."""
     return -(-dimensions // _VECTOR_STEP) * _VECTOR_STEP
 
 

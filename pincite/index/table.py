@@ -72,7 +72,8 @@ class Index:
         # since the last maintenance
         self._writes = 0
         self._rows_written = 0
-        self._view = View(table, model)
+        # What LanceDB keeps elsewhere has its copy where temporary files are.
+        self._view = View(table, model, None if "://" in connection.uri else connection.uri)
         self._viewing = asyncio.Lock()
 
     @classmethod
@@ -128,6 +129,7 @@ class Index:
 
     async def close(self) -> None:
         """Give back the connection."""
+        await self._view.close()
         self._table.close()
         self._connection.close()
 

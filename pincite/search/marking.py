@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from pincite.passage import Mark
 from pincite.search.ranking import WeightedTerm
@@ -10,6 +9,8 @@ from pincite.sentences import sentences
 
 # Words rarer than this are worth the eye; "the" is not.
 _LIGHTEST = 0.25
+# Characters whose folded form is remembered.
+_MOST_FOLDED = 65_536
 
 
 def marks(text: str, terms: Sequence[WeightedTerm], window: tuple[int, int]) -> tuple[Mark, ...]:
@@ -53,15 +54,23 @@ def _boundary(text: str, position: int) -> bool:
 
 def _folded(text: str) -> tuple[str, Sequence[int]]:
     """Return the text as terms are compared, and for each of its characters the place of the original one."""
-    if text.isascii():
-        return text.casefold(), range(len(text))
-    parts = [_fold(character) for character in text]
-    return "".join(parts), [place for place, part in enumerate(parts) for _ in part]
+    folded = text.casefold() if text.isascii() else text.translate(_FOLDED)
+    if len(folded) == len(text):
+        return folded, range(len(text))  # as no character becomes nothing, each became one
+    return folded, [place for place, character in enumerate(text) for _ in character.translate(_FOLDED)]
 
 
-@lru_cache(maxsize=65_536)
-def _fold(character: str) -> str:
-    return unicodedata.normalize("NFKC", character).casefold()
+class _Folded(dict[int, str]):
+    """Characters as they are compared, by code point, as far as they were asked for."""
+
+    def __missing__(self, code: int) -> str:
+        folded = unicodedata.normalize("NFKC", chr(code)).casefold()
+        if len(self) < _MOST_FOLDED:
+            self[code] = folded
+        return folded
+
+
+_FOLDED = _Folded()
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embedding_backend import EmbeddingModel
-from pincite.lexical import Sample, Term
+from pincite.lexical import STEM_SHARE, Sample, Term
 
 # Full cover is worth this many spreads of similarity.
 COVER_WEIGHT = 4.0
@@ -49,7 +49,16 @@ def weigh(terms: Sequence[Term], sample: Sample) -> list[WeightedTerm]:
 
 def cover(terms: Sequence[WeightedTerm], lexical: str) -> float:
     """Return the share of the question's weight that a passage holds, in [0, 1]."""
-    return _share(terms, [weighted.term.found_in(lexical) for weighted in terms])
+    # Written out, as it is asked of a hundred passages for each term: as calls of `found_in` it costs twice as much.
+    found = total = 0.0
+    for weighted in terms:
+        term, weight = weighted.term, weighted.weight
+        total += weight
+        if term.needle in lexical:
+            found += weight
+        elif term.loose and term.loose in lexical:
+            found += weight * STEM_SHARE
+    return found / total if total else 0.0
 
 
 def naming(terms: Sequence[WeightedTerm], named: str) -> float:
