@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from embedding_backend import Embedder, EmbeddingModel, PassageText, Vectors
 from pincite.embedders import Embedders
-from pincite.errors import BackendError, IndexMismatch, PinciteError
+from pincite.errors import BackendError, IndexDamaged, IndexMismatch, PinciteError
 from pincite.generations import Generations
 from pincite.passage import NothingFound, SearchFilter, SearchResult
 from pincite.records import KnowledgeBase
@@ -36,6 +36,7 @@ async def search_knowledge_bases(
     Raises:
         EmptyQuestion, QuestionTooLong, InvalidResultCount: the question cannot be asked so.
         IndexMismatch: a knowledge base was indexed with an embedding model that is not configured any more.
+        IndexDamaged: files of its index are missing or damaged.
         BackendError: an embedding model does not answer.
     """
     count = k if k is not None else max((kb.settings.top_k for kb in knowledge_bases), default=1)
@@ -45,7 +46,7 @@ async def search_knowledge_bases(
     once: dict[EmbeddingModel, _QuestionEmbeddedOnce] = {}
 
     async def ask(kb: KnowledgeBase) -> SearchResult:
-        async with generations.use(kb) as index:
+        async with generations.use(kb) as index, index.telling_damage():
             own = await embedders.of(index.model)
             result = await search(
                 index,
@@ -62,7 +63,7 @@ async def search_knowledge_bases(
     async def try_to_ask(kb: KnowledgeBase) -> SearchResult | PinciteError:
         try:
             return await ask(kb)
-        except (BackendError, IndexMismatch) as failure:
+        except (BackendError, IndexDamaged, IndexMismatch) as failure:
             return failure
 
     answers = await asyncio.gather(*(try_to_ask(kb) for kb in knowledge_bases))

@@ -20,7 +20,7 @@ from pincite.errors import BackendError, IndexDamaged, IndexMismatch
 from pincite.index.account import Account, account
 from pincite.index.conditions import all_of, condition, quoted
 from pincite.index.document_rows import DocumentRows
-from pincite.index.examination import DAMAGE
+from pincite.index.examination import DAMAGE, examine
 from pincite.index.schema import COLUMNS_OF_IDS, COLUMNS_OF_WORDS, remembered_model, rows, schema, vectors_by_name
 from pincite.index.view import View
 from pincite.passage import DocumentReference, SearchFilter
@@ -307,6 +307,17 @@ class Index:
         return {str(entry["values"]): int(entry["counts"]) for entry in counts.to_pylist()}
 
     @asynccontextmanager
+    async def telling_damage(self) -> AsyncIterator[None]:
+        """Let what fails in the block raise IndexDamaged, where the reason is that files of the index are not whole."""
+        try:
+            yield
+        except DAMAGE:
+            found = await examine(self._uri, self._table.name)
+            if found.exists and not found.unreadable and not found.broken:
+                raise
+            raise _damaged(self._table.name) from None
+
+    @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
         """Keep this process from writing for the time of the block."""
         async with self._writing:
@@ -329,10 +340,14 @@ def _told(name: str) -> Iterator[None]:
     try:
         yield
     except DAMAGE:
-        raise IndexDamaged(
-            f"the index {name} cannot be read, as files of it are missing or damaged; `pincite doctor --repair` builds "
-            "it anew from the stored documents"
-        ) from None
+        raise _damaged(name) from None
+
+
+def _damaged(name: str) -> IndexDamaged:
+    return IndexDamaged(
+        f"the index {name} cannot be read, as files of it are missing or damaged; `pincite doctor --repair` builds it "
+        "anew from the stored documents"
+    )
 
 
 def _index_of(column: str) -> FTS | BTree:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -277,3 +278,17 @@ async def test_an_upload_without_the_right_is_refused_before_it_is_read(library:
     headers = {**reader, "content-type": "multipart/form-data; boundary=b"}
     answer = await library.http.post("/api/knowledge-bases/library/documents", content=body(), headers=headers)
     assert (answer.status_code, answer.json()["code"], pulled) == (403, "not_permitted", False)
+
+
+async def test_a_damaged_index_is_a_problem_that_says_what_mends_it(
+    empty: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pincite.generations.QUIET_S", 3600)  # nothing is written while files are deleted
+    await empty.add("manuals", {"manual.md": DOCUMENTS["manual.md"]})
+    asked = {"knowledge_base": "manuals", "question": "Change the <oil> every 400 hours of operation."}
+    assert (await empty.http.post("/api/search", json=asked)).json()["passages"]
+    [table] = (empty.workspace.settings.data / "index").glob("*.lance")
+    shutil.rmtree(table)
+    answer = await empty.http.post("/api/search", json=asked)
+    assert (answer.status_code, answer.json()["type"]) == (503, "/api/problems/index_damaged")
+    assert "doctor --repair" in answer.json()["detail"]
