@@ -3,7 +3,8 @@
 A server reads a request of many texts several times faster than as many requests of one. Nothing is gained by asking
 it sooner while it is busy, so questions wait together as long as enough requests are under way, but never longer than
 a few milliseconds. Many that come at once are shared among the requests that may be under way, so that one is unpacked
-while another is computed, and every server has its part.
+while another is computed, and every server has its part. The second of two waits a moment: a server computes together
+what comes together, answers both at once, and then has nothing to do until it is asked again.
 """
 
 import asyncio
@@ -23,6 +24,9 @@ _WORTH_A_REQUEST = 8
 # Requests a server that are sent although others are under way, for questions that have waited long enough.
 _MOST_UNDER_WAY = 16
 _LONGEST_HOLD_S = 0.02
+# While each server has one request, a question waits for so much of the time that the last one took. A quarter of the
+# time between two answers: the first request is being computed by then, and the second still comes in good time.
+_SHARE_HELD = 1 / 8
 _MOST_WAITING = 4096
 
 Read = Callable[[Sequence[Piece]], Awaitable[list[Vectors | BackendFailure]]]
@@ -38,8 +42,8 @@ class _Waiting:
 class Coalescer:
     """Collects pieces into requests of at most `most_tokens` and `most_texts`; `servers` says how many there are.
 
-    `hold_s` is how long a piece waits while enough requests are under way: a few milliseconds where a server reads
-    several requests together, without end where it reads one after the other.
+    `hold_s` is how long a piece waits while two requests a server are under way: a few milliseconds where a server
+    reads several requests together, without end where it reads one after the other.
     """
 
     def __init__(
@@ -59,7 +63,10 @@ class Coalescer:
         self._hold_s = hold_s
         self._waiting: deque[_Waiting] = deque()
         self._flush_at: asyncio.Handle | None = None
-        self._under_way: set[asyncio.Task[None]] = set()
+        # The texts of each request.
+        self._under_way: dict[asyncio.Task[None], int] = {}
+        # How long the last request took.
+        self._took_s = 0.0
 
     async def read(self, piece: Piece) -> Vectors:
         """Return the piece's vector; raises BackendFailure, also where too many wait already."""
@@ -80,23 +87,31 @@ class Coalescer:
         self._flush_at = loop.call_later(delay_s, self._flush) if delay_s else loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         servers = max(1, self._servers())
         while self._waiting and len(self._under_way) < _MOST_UNDER_WAY * servers:
-            held_s = now - self._waiting[0].since
-            full = len(self._waiting) >= self._most_texts
-            if len(self._under_way) >= _UNDER_WAY * servers and not full and held_s < self._hold_s:
-                self._schedule(self._hold_s - held_s)
+            held_s, hold_s = now - self._waiting[0].since, self._hold(servers)
+            if held_s < hold_s and len(self._waiting) < self._most_texts:
+                self._schedule(hold_s - held_s)
                 return
-            if batch := self._taken(now, self._share(_UNDER_WAY * servers - len(self._under_way))):
+            if batch := self._taken(now, self._share(servers)):
                 task = asyncio.create_task(self._send(batch))
-                self._under_way.add(task)
+                self._under_way[task] = len(batch)
                 task.add_done_callback(self._done)
 
-    def _share(self, requests: int) -> int:
-        """Return how many texts go in the next of so many requests."""
-        share = math.ceil(len(self._waiting) / requests) if requests > 1 else len(self._waiting)
-        return min(self._most_texts, max(_WORTH_A_REQUEST, share))
+    def _hold(self, servers: int) -> float:
+        """Return how long a piece waits for company, in seconds."""
+        if len(self._under_way) < servers:
+            return 0.0
+        if len(self._under_way) < _UNDER_WAY * servers:
+            return min(_LONGEST_HOLD_S, self._took_s * _SHARE_HELD)
+        return self._hold_s
+
+    def _share(self, servers: int) -> int:
+        """Return how many texts go in the next request, so that all under way come to hold about as many."""
+        texts = len(self._waiting) + sum(self._under_way.values())
+        return min(self._most_texts, max(_WORTH_A_REQUEST, math.ceil(texts / (_UNDER_WAY * servers))))
 
     def _taken(self, now: float, most_texts: int) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -114,8 +129,11 @@ class Coalescer:
 
     async def _send(self, batch: list[_Waiting]) -> None:
         results: Sequence[Vectors | Exception]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             results = await self._read([waiting.piece for waiting in batch])
+            self._took_s = loop.time() - began
         except asyncio.CancelledError:
             for waiting in batch:
                 waiting.future.cancel()
@@ -132,7 +150,7 @@ class Coalescer:
                 waiting.future.set_result(result)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        del self._under_way[task]
         if self._waiting:
             self._schedule(0)
 
