@@ -21,7 +21,7 @@ import pyarrow as pa
 from benchmarks import material
 from benchmarks.report import machine
 from embedding_backend import EmbeddedModel, PassageText, Vectors
-from pincite.index.table import vector_index
+from pincite.index.column_indexes import vector_index
 from pincite.index.view import _PROBES, _REFINE
 from pincite.sentences import sentences
 

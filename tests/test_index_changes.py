@@ -108,8 +108,8 @@ async def test_maintaining_lets_go_of_what_it_has_replaced(tmp_path: Path) -> No
 
 
 async def test_a_vector_index_of_many_parts_becomes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pincite.index.table._BRUTE_FORCE_ROWS", 20)
-    monkeypatch.setattr("pincite.index.table._MOST_PARTS", 3)
+    monkeypatch.setattr("pincite.index.column_indexes._BRUTE_FORCE_ROWS", 20)
+    monkeypatch.setattr("pincite.index.column_indexes._MOST_PARTS", 3)
     index = await Index.open(str(tmp_path), "kb", FakeEmbedder().model)
     for number in range(25):
         await _write(index, f"{number}", f"{number} {SENTENCES[number % len(SENTENCES)]}")

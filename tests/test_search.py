@@ -214,7 +214,7 @@ async def test_a_large_index_is_searched_by_its_graph_and_finds_the_same(
         await add(index, embedder, f"d{number}", plain(f"Machine {number} is serviced by team {number * 7}. {PARKING}"))
     await add(index, embedder, "contract", plain(LIABILITY))
     before = await search(index, embedder, "Where is the liability of the supplier limited?", k=3)
-    monkeypatch.setattr("pincite.index.table._BRUTE_FORCE_ROWS", 20)
+    monkeypatch.setattr("pincite.index.column_indexes._BRUTE_FORCE_ROWS", 20)
     await index.maintain()
     after = await search(index, embedder, "Where is the liability of the supplier limited?", k=3)
     assert after.passages[0] == before.passages[0]

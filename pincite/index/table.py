@@ -11,35 +11,25 @@ from typing import Any
 import lancedb
 import numpy as np
 import pyarrow as pa
-from lancedb.index import FTS, BTree, IvfRq
 
 from embedding_backend import BackendFailure, Embedder, EmbeddingModel, PassageText, Vectors
 from pincite.chunking import Chunk, CountTokens
 from pincite.document import Document
 from pincite.errors import BackendError, IndexDamaged, IndexMismatch
+from pincite.index import column_indexes
 from pincite.index.account import Account, account
 from pincite.index.conditions import all_of, condition, quoted
 from pincite.index.document_rows import DocumentRows
 from pincite.index.examination import DAMAGE, examine
-from pincite.index.schema import COLUMNS_OF_IDS, COLUMNS_OF_WORDS, remembered_model, rows, schema, vectors_by_name
+from pincite.index.schema import remembered_model, rows, schema, vectors_by_name
 from pincite.index.view import View
 from pincite.passage import DocumentReference, SearchFilter
 
 # Passages embedded between two reports of progress.
 _BATCH_PASSAGES = 32
-# Below this many rows a search reads every vector (about 4 ms of CPU a thousand); above, one bit of each number.
-_BRUTE_FORCE_ROWS = 4_000
-# The parameters were measured: docs/decisions/0007-index.md.
-_ROWS_A_PARTITION = 4_000
-_FEWEST_PARTITIONS = 16
-# Each maintenance adds a part to the vector index, which costs a search 0.4 ms of CPU; so many may be there, and one
-# more for so many rows, before it is built anew (30 µs a row).
-_MOST_PARTS = 16
-_ROWS_A_PART = 20_000
-_TRAINING_ROUNDS = 10
 # What has been written and not compacted costs each search some 0.5 ms of CPU for a write, and 25 µs for a row, whose
-# words are looked through; compacting rewrites all rows there are. So it comes after so many writes, or so many rows
-# that are also this share of all.
+# words are looked through; maintaining rewrites the indexes of all rows. So it comes after so many writes, or so many
+# rows that are also this share of all.
 _TIDY_WRITES = 100
 _TIDY_ROWS = 2_000
 _TIDY_SHARE = 0.03
@@ -51,12 +41,6 @@ _FRESHNESS = timedelta(seconds=2)
 # LanceDB's own bounds, 6 GB and 1 GB, are for machines that do nothing else.
 _INDEX_CACHE_BYTES = 128 * 1024 * 1024
 _METADATA_CACHE_BYTES = 32 * 1024 * 1024
-
-
-def vector_index(count: int) -> IvfRq:
-    """Return what is to be built over the vectors of so many rows."""
-    partitions = max(_FEWEST_PARTITIONS, count // _ROWS_A_PARTITION)
-    return IvfRq(distance_type="dot", num_partitions=partitions, max_iterations=_TRAINING_ROUNDS)
 
 
 class Index:
@@ -96,7 +80,7 @@ class Index:
                 f"({model.dimensions} dimensions); use that model again or index the documents anew"
             )
         index = cls(uri, connection, table, columns, model)
-        await index._create_scalar_indexes()
+        await column_indexes.complete(table)
         return index
 
     @staticmethod
@@ -242,22 +226,10 @@ class Index:
 
     async def _maintain(self) -> None:
         await self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
-        await self._renew_vector_index()
+        await column_indexes.renew_vectors(self._table)
         if self._writes:
             await self._forget_old_files()
         self._writes = self._rows_written = 0
-
-    async def _renew_vector_index(self) -> None:
-        """Build the vector index once the table is large, and anew when it has become many parts."""
-        names = [index.name for index in await self._table.list_indices() if index.columns == ["vector"]]
-        count = await self._table.count_rows()
-        if names and count > _BRUTE_FORCE_ROWS:
-            [name] = names
-            parts = (await self._table.index_stats(name)).num_indices
-            if parts > _MOST_PARTS + count // _ROWS_A_PART:
-                names = []
-        if not names:
-            await self._create_vector_index()
 
     async def _forget_old_files(self) -> None:
         """Begin with empty caches: of the files that were just replaced they would keep what nobody asks for again."""
@@ -268,23 +240,7 @@ class Index:
     async def rebuild_indexes(self, columns: Collection[str]) -> None:
         """Build the indexes of these columns anew, whatever is left of the old ones."""
         async with self._writing:
-            for index in list(await self._table.list_indices()):
-                if index.columns == ["vector"] and "vector" in columns:
-                    await self._table.drop_index(index.name)  # a table that has shrunk does without
-                    await self._create_vector_index()
-            for column in set(columns) - {"vector"}:
-                await self._table.create_index(column, config=_index_of(column))
-
-    async def _create_vector_index(self) -> None:
-        count = await self._table.count_rows()
-        if count > _BRUTE_FORCE_ROWS:
-            await self._table.create_index("vector", config=vector_index(count))
-
-    async def _create_scalar_indexes(self) -> None:
-        indexed = {tuple(i.columns) for i in await self._table.list_indices()}
-        for column in (*COLUMNS_OF_WORDS, *COLUMNS_OF_IDS):
-            if (column,) not in indexed:
-                await self._table.create_index(column, config=_index_of(column))
+            await column_indexes.rebuild(self._table, columns)
 
     def _check(self, vectors: Vectors, windows: int, reference: DocumentReference) -> None:
         expected = (windows, self.model.dimensions)
@@ -348,12 +304,6 @@ def _damaged(name: str) -> IndexDamaged:
         f"the index {name} cannot be read, as files of it are missing or damaged; `pincite doctor --repair` builds it "
         "anew from the stored documents"
     )
-
-
-def _index_of(column: str) -> FTS | BTree:
-    if column in COLUMNS_OF_WORDS:
-        return FTS(base_tokenizer="icu/split", with_position=False, stem=False, remove_stop_words=False)
-    return BTree()
 
 
 def _passage_text(document: Document, chunk: Chunk) -> PassageText:
