@@ -27,8 +27,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from embedding_backend.embedder import BackendFailure, Embedder, PassageText, Vectors
-from embedding_backend.hosted.pieces import averaged
-from embedding_backend.hosted.splitting import split
+from embedding_backend.splitting import split
+from embedding_backend.unit_vectors import averaged, unit
 
 # OpenAI's own limits. Parts of texts are counted as texts, so that a request costs as much at the most.
 MAX_TEXTS = 2048
@@ -258,8 +258,7 @@ async def _embed(embedder: Embedder, texts: Sequence[str], are_questions: Sequen
     if documents:
         whole = [PassageText(text, ((0, len(text)),)) for text in (texts[place] for place in documents)]
         vectors[documents] = np.concatenate(await embedder.embed_passages(whole))
-    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
+    return unit(vectors)
 
 
 async def _embed_in_parts(embedder: Embedder, wanted: _Wanted, counts: Sequence[int]) -> Vectors:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from embedding_backend import Embedder
 from pincite.document import Box, Document
 from pincite.positions import boxes
 from pincite.sections import section_paths
@@ -97,12 +96,6 @@ def chunk(document: Document, *, max_tokens: int, count_tokens: CountTokens, win
             )
         )
     return chunks
-
-
-def measure(embedder: Embedder, max_tokens: int) -> CountTokens:
-    """Return what tells lengths where passages have at most `max_tokens`: estimates where the model reads far more."""
-    far = 2 * max_tokens <= embedder.model.max_tokens
-    return embedder.estimate_tokens if far else embedder.count_tokens
 
 
 def _headers(document: Document, limit: int, count_tokens: CountTokens) -> tuple[list[str], int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from embedding_backend import BackendFailure, Embedder, EmbeddingModel
 from pincite.catalog import Catalog
-from pincite.chunking import chunk, measure
+from pincite.chunking import CountTokens, chunk
 from pincite.document import Document
 from pincite.document_codec import open_stored
 from pincite.errors import BackendError, CorruptDocument, UnknownDocument
@@ -267,6 +267,12 @@ def recipe(settings: KnowledgeBaseSettings, model: EmbeddingModel) -> str:
         f"parser {PARSER_VERSION}, chunking {CHUNKING_VERSION}, {_max_tokens(settings, model)} tokens in windows of "
         f"{model.window_tokens}, {model.id}, {model.scheme}, {model.dimensions} dimensions"
     )
+
+
+def measure(embedder: Embedder, max_tokens: int) -> CountTokens:
+    """Return what tells lengths where passages have at most `max_tokens`: estimates where the model reads far more."""
+    far = 2 * max_tokens <= embedder.model.max_tokens
+    return embedder.estimate_tokens if far else embedder.count_tokens
 
 
 def _max_tokens(settings: KnowledgeBaseSettings, model: EmbeddingModel) -> int:

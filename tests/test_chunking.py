@@ -5,7 +5,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pincite.chunking import chunk, measure
+from pincite.chunking import chunk
 from pincite.document import Document, Section, Table
 from tests.fakes import FakeEmbedder
 
@@ -140,9 +140,3 @@ def test_a_vast_header_leaves_room_for_the_rows() -> None:
     assert "row 49 | value" in text[chunks[-1].start : chunks[-1].end]
     assert chunks[-1].table_header.endswith("…")
     assert all(count_tokens([one.context + text[one.start : one.end]])[0] <= 64 for one in chunks)
-
-
-def test_lengths_are_estimated_only_where_the_model_reads_far_more() -> None:
-    wide, narrow = FakeEmbedder(max_tokens=1024), FakeEmbedder(max_tokens=600)
-    assert measure(wide, 512) == wide.estimate_tokens
-    assert measure(narrow, 512) == narrow.count_tokens

@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 from embedding_backend.embedded.e5_tokenizer import E5Tokenizer
 from embedding_backend.embedded.e5_weights import BLOCK, E5Weights, Float32, dequantise
-from embedding_backend.embedded.languages import unit
+from embedding_backend.unit_vectors import unit
 
 MAX_TOKENS = 512
 DIMENSIONS = 384

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from embedding_backend.embedder import Vectors
+from embedding_backend.unit_vectors import unit
 
 CONSTANTS = Path(__file__).with_name("languages.npz")
 # More of a text than this says nothing new about its language.
@@ -44,9 +45,3 @@ class Languages:
         identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
         identifier.set_languages(list(self.names))
         return identifier
-
-
-def unit(vectors: npt.NDArray[np.float32]) -> Vectors:
-    """Return the vectors at length one."""
-    scaled: Vectors = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return scaled

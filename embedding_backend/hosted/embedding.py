@@ -8,10 +8,11 @@ from embedding_backend.hosted import wire
 from embedding_backend.hosted.concurrency import gathered
 from embedding_backend.hosted.endpoint import Answer
 from embedding_backend.hosted.metrics import EmbeddingMetrics
-from embedding_backend.hosted.pieces import Piece, Text, averaged, unit
+from embedding_backend.hosted.pieces import Piece, Text
 from embedding_backend.hosted.pool import EndpointPool
-from embedding_backend.hosted.splitting import halves
 from embedding_backend.hosted.token_counting import TokenCounter
+from embedding_backend.splitting import halves
+from embedding_backend.unit_vectors import averaged, unit
 
 # Refusals that may be one text's fault alone, so that the others of its request are asked for again.
 _TEXT_REFUSED = frozenset({400, 413, 422})

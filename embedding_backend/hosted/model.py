@@ -16,10 +16,11 @@ from embedding_backend.hosted.config import SMALLEST_DIMENSIONS, HostedConfig, a
 from embedding_backend.hosted.embedding import EmbeddingRequests, cut
 from embedding_backend.hosted.least_recent import LeastRecentCache
 from embedding_backend.hosted.metrics import EmbeddingMetrics
-from embedding_backend.hosted.pieces import Cutter, Piece, Text, averaged, unit
+from embedding_backend.hosted.pieces import Cutter, Piece, Text
 from embedding_backend.hosted.pool import EndpointPool
 from embedding_backend.hosted.token_counting import LocalTokenizer, ServerTokenizer, TokenCounter
 from embedding_backend.hosted.unrelated_texts import PASSAGES, QUESTIONS
+from embedding_backend.unit_vectors import averaged, unit
 
 # vLLM before 0.32 hangs on an input of exactly the longest length, so one token is left free.
 _FREE_TOKENS = 1

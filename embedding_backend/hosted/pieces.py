@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from embedding_backend.embedder import BackendFailure, Vectors
-from embedding_backend.hosted.splitting import split
+from embedding_backend.embedder import BackendFailure
 from embedding_backend.hosted.token_counting import TokenCounter, clean
+from embedding_backend.splitting import split
 
 # Characters that are counted without leaving the event loop; they take about a millisecond.
 _QUICK_CHARACTERS = 10_000
@@ -115,16 +113,3 @@ class Cutter:
             if weight
         ]
         return Parts(tuple(piece for piece, _ in kept), tuple(weight for _, weight in kept))
-
-
-def averaged(vectors: Sequence[Vectors], weights: Sequence[int]) -> Vectors:
-    """Return the mean of unit vectors (dimensions,), each counted by its weight, as a unit vector."""
-    if len(vectors) == 1:
-        return vectors[0]
-    return unit(np.average(np.stack(vectors), axis=0, weights=np.maximum(weights, 1)))
-
-
-def unit(vectors: Vectors) -> Vectors:
-    """Return vectors (…, dimensions) of length one; a vector of zeros stays."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedding_backend.hosted.splitting import halves, split
+from embedding_backend.splitting import halves, split
 from tests.embedding_backend.embedding_server import tokens_of
 
 TEXTS = st.text(alphabet=st.sampled_from("ab 漢字。,.!\n\t\u0301é🙂"), min_size=1, max_size=600)
