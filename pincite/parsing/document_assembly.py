@@ -122,7 +122,8 @@ class Assembly:
         bold = True
         words.begin_line()
         for lead, piece in spaced(line.pieces):
-            self._append(lead)
+            if lead:
+                self._append(lead)
             words.add(piece.words, piece.boxes, self.length)
             for style in piece.styles:
                 bold = bold and (style.bold or not piece.text[style.start : style.end].strip())

@@ -63,7 +63,7 @@ def sections_of_outline(
 
 
 def _place(entry: OutlineEntry, text: str, lines: Sequence[SetLine]) -> int | None:
-    wanted = {_squeezed(entry.title), _squeezed(_NUMBER.sub("", entry.title))} - {""}
+    wanted = tuple({_squeezed(entry.title), _squeezed(_NUMBER.sub("", entry.title))} - {""})
     matches = [i for i in range(len(lines)) if _starts_with(text, lines, i, wanted)]
     if matches:
         return lines[min(matches, key=lambda i: _distance(entry, lines, i))].start
@@ -79,13 +79,14 @@ def _distance(entry: OutlineEntry, lines: Sequence[SetLine], index: int) -> floa
     return abs(lines[index].y - entry.y) if entry.y is not None else -lines[index].size
 
 
-def _starts_with(text: str, lines: Sequence[SetLine], index: int, wanted: set[str]) -> bool:
+def _starts_with(text: str, lines: Sequence[SetLine], index: int, wanted: tuple[str, ...]) -> bool:
     start = lines[index].start
     end = min(lines[min(index + 2, len(lines) - 1)].end, start + 2 * max(map(len, wanted), default=0) + 20)
-    shown = text[start:end]
-    found = _squeezed(shown)
-    bare = _squeezed(_NUMBER.sub("", shown.lstrip()))
-    return any(found.startswith(w) or bare.startswith(w) for w in wanted)
+    shown = text[start:end].lstrip()
+    if _squeezed(shown).startswith(wanted):
+        return True
+    number = _NUMBER.match(shown)
+    return number is not None and _squeezed(shown[number.end() :]).startswith(wanted)
 
 
 def _squeezed(text: str) -> str:

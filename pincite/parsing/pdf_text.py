@@ -128,17 +128,18 @@ def _lines_with_words(blocks: Sequence[Any], words: Iterable[Any], matrix: Matri
         line = lines.get(place)
         if line is None:
             return None
-        end = line.words[-1][1] if line.words else 0
-        for x0, y0, x1, y1, word, *_ in of_line:
-            start = line.text.find(word, end)
+        text, ranges, boxes = line.text, line.words, line.boxes
+        end = ranges[-1][1] if ranges else 0
+        for x0, y0, x1, y1, word, _, _, _ in of_line:
+            start = text.find(word, end)
             if start < 0 or not word.isascii():
-                start = _place_of(word, line.text, end)
+                start = _place_of(word, text, end)
             if start < 0:
                 return None
             end = start + len(word)
             if word:
-                line.words.append((start, end))
-                line.boxes.append(_transformed((x0, y0, x1, y1), matrix) if turned else (x0, y0, x1, y1))
+                ranges.append((start, end))
+                boxes.append(_transformed((x0, y0, x1, y1), matrix) if turned else (x0, y0, x1, y1))
     return list(lines.values())
 
 
@@ -298,6 +299,8 @@ def _piece(line: _Line, frame: list[Rectangle], first: int, last: int) -> Piece:
 
 def _baseline(line: _Line) -> float:
     x, y = line.baseline
+    if line.direction == (1, 0):
+        return y
     return {(0, -1): x, (0, 1): -x, (-1, 0): -y}.get(line.direction, y)
 
 

@@ -21,6 +21,8 @@ class Style(NamedTuple):
 
 def in_reading_frame(boxes: list[Rectangle], direction: tuple[int, int]) -> list[Rectangle]:
     """Turn rectangles of the displayed page so that text of this direction runs from left to right."""
+    if direction == (1, 0):
+        return boxes
     if direction == (0, -1):
         return [(-y1, x0, -y0, x1) for x0, y0, x1, y1 in boxes]
     if direction == (0, 1):

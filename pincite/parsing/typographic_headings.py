@@ -27,7 +27,8 @@ _TOP_RANK, _BOLD_OVER_NUMBERS_RANK, _CAPITALS_RANK, _BOLD_RANK, _RUN_IN_RANK = 1
 _UNNUMBERED_RANKS = (_TOP_RANK, _BOLD_OVER_NUMBERS_RANK, _CAPITALS_RANK, _BOLD_RANK)
 
 _HAN_OR_KANA = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-_LEADERS = re.compile(r"\.{4,}|(?:\. ){4,}|…{2,}|·{4,}|_{4,}")
+# From a title to its page in a table of contents.
+_LEADERS = ("....", ". . . . ", "……", "····", "____")
 _ENDS_WITH_PAGE = re.compile(r"[\s.…](?:\d{1,4}|[ivxl]{1,6})$")
 _JOINING_WORDS = frozenset({"and", "between", "among", "by and between", "by and among", "or", "to", "for"})
 _BARE_INTEGER = re.compile(r"(\d{1,2}) ")
@@ -111,7 +112,7 @@ def _contents_pages(text: str, lines: Sequence[SetLine]) -> set[int]:
 def _heading(text: str, block: Sequence[SetLine], body: float, *, bold_body: bool) -> _Heading | None:
     first, last = block[0], block[-1]
     flat = " ".join(text[first.start : min(last.end, first.start + 400)].split())
-    if not any(c.isalpha() for c in flat[:60]) or _LEADERS.search(flat) or is_page_number(flat):
+    if not any(c.isalpha() for c in flat[:60]) or any(dots in flat for dots in _LEADERS) or is_page_number(flat):
         return None
     bold = not bold_body and last.bold_until >= last.end and first.bold_until >= first.end
     place = _Heading(first.start, last.end, first.page, first.size, bold=bold)
@@ -146,7 +147,7 @@ def _may_be_a_title(title: str, flat: str) -> bool:
         return False
     if _NO_HEADING.match(flat) or _COMPANY.search(flat):
         return False
-    return sum(c.isalpha() for c in flat) >= max(2, 0.5 * len(flat.replace(" ", "")))
+    return sum(map(str.isalpha, flat)) >= max(2, 0.5 * len(flat.replace(" ", "")))
 
 
 def _run_in(text: str, line: SetLine, place: _Heading) -> _Heading | None:
@@ -161,6 +162,8 @@ def _run_in(text: str, line: SetLine, place: _Heading) -> _Heading | None:
 
 
 def _is_in_capitals(text: str) -> bool:
+    if sum(map(str.isupper, text)) < 4:
+        return False
     letters = [c for c in text if c.lower() != c.upper()]
     return len(letters) >= 4 and sum(c.isupper() for c in letters) >= 0.9 * len(letters)
 
