@@ -19,8 +19,13 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tup
 
     Together the ranges cover every character that is not white space.
     """
-    piece = text[start:end].translate(_WIDE_SPACES)
-    language = "zh" if len(_CJK.findall(piece)) * 4 > len(piece) else "en"
+    piece = text[start:end]
+    if not piece.strip():
+        return
+    language = "en"
+    if not piece.isascii():
+        piece = piece.translate(_WIDE_SPACES)
+        language = "zh" if len(_CJK.findall(piece)) * 4 > len(piece) else "en"
     position = 0
     for sentence in _segmented(language, piece):
         # Looked for, because white space between two sentences is at times in neither of them.
