@@ -47,6 +47,8 @@ class JobReport:
     async def with_results(self, since: int = 0) -> Job:
         """Return the job as it stands, with its results without the first `since`."""
         job = self.job
+        if since >= self._ordinal:  # asked at every change, most of which bring no result
+            return job
         await self.flush()
         results = await asyncio.to_thread(self._catalog.job_results, job.id, since)
         return dataclasses.replace(job, results=results)

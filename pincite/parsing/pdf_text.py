@@ -280,14 +280,16 @@ def _piece(line: _Line, frame: list[Rectangle], first: int, last: int) -> Piece:
         size = max(styles, key=lambda s: s.end - s.start).size
     baseline = _baseline(line)
     text = line.text[start:end]
+    words = line.words[first:last]
+    frame = frame[first:last]
     return Piece(
         text=text,
-        words=[(s - start, e - start) for s, e in line.words[first:last]],
+        words=[(s - start, e - start) for s, e in words] if start else words,
         boxes=line.boxes[first:last],
         styles=styles,
-        x0=min([f[0] for f in frame[first:last]]),
+        x0=min([f[0] for f in frame]),
         top=baseline - _CAP_HEIGHT * size,
-        x1=max([f[2] for f in frame[first:last]]),
+        x1=max([f[2] for f in frame]),
         bottom=baseline,
         size=size,
         direction=line.direction,
