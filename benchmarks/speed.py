@@ -38,7 +38,7 @@ async def measure(data: Path, passages: int, work: Path) -> str:
     pages_in_all = sum(pages for _, pages, _ in rates)
     rate_in_all = pages_in_all / sum(pages / rate for _, pages, rate in rates if pages)
     lines += [f"| **all** | {pages_in_all} | {rate_in_all:.0f} |"]
-    ingest_s, maintain_s, first_ms, samples_ms, walls_ms = await _searching(data, passages, work)
+    ingest_s, maintain_s, first_ms, copied_ms, samples_ms, walls_ms = await _searching(data, passages, work)
     lines += [
         "",
         f"## A search among {passages:,} passages",
@@ -52,7 +52,8 @@ async def measure(data: Path, passages: int, work: Path) -> str:
         f"| CPU ms a search | {statistics.median(samples_ms):.1f} | {np.percentile(samples_ms, 95):.1f} |",
         f"| wall ms a search | {statistics.median(walls_ms):.1f} | {np.percentile(walls_ms, 95):.1f} |",
         "",
-        f"The first search, which reads the passages' words into memory, took {first_ms / 1e3:.1f} CPU s; writing "
+        f"The first search, which reads the passages' words into memory, took {first_ms / 1e3:.1f} CPU s; copying the "
+        f"vectors in the background, which begins with the second, {copied_ms / 1e3:.1f} CPU s; writing "
         f"{ingest_s:.0f} CPU s, building and compacting the indexes {maintain_s:.0f} CPU s.",
         "",
     ]
@@ -112,7 +113,9 @@ class _Clustered:
         return unit
 
 
-async def _searching(data: Path, passages: int, work: Path) -> tuple[float, float, float, list[float], list[float]]:
+async def _searching(
+    data: Path, passages: int, work: Path
+) -> tuple[float, float, float, float, list[float], list[float]]:
     sets = [material.retrieval(data, name) for name in ("zh_cmrc2018", "en_cranfield", "zhHant_drcd", "en_cisi")]
     texts = [text for judged in sets for text in judged.texts.values() if text]
     questions = [question for judged in sets for question in list(judged.questions.values())[: _QUESTIONS // 4]]
@@ -127,14 +130,17 @@ async def _searching(data: Path, passages: int, work: Path) -> tuple[float, floa
     written = time.process_time()
     await index.maintain()
     maintained = time.process_time()
-    cpu_ms, wall_ms = [], []
+    cpu_ms, wall_ms, copied_ms = [], [], 0.0
     for question in questions:
         vector = await embedder.embed_queries([question])
         cpu, wall = time.process_time(), time.perf_counter()
         await search(index, _Fixed(embedder.model, vector), question)
         cpu_ms.append((time.process_time() - cpu) * 1e3)
         wall_ms.append((time.perf_counter() - wall) * 1e3)
-    return written - started, maintained - written, cpu_ms[0], cpu_ms[10:], wall_ms[10:]
+        started_waiting = time.process_time()
+        await (await index.view()).settled()
+        copied_ms += (time.process_time() - started_waiting) * 1e3
+    return written - started, maintained - written, cpu_ms[0], copied_ms, cpu_ms[10:], wall_ms[10:]
 
 
 class _Fixed(_Clustered):

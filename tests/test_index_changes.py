@@ -67,7 +67,7 @@ async def test_a_search_does_not_depend_on_what_the_index_went_through(
             scores = [[passage.score for passage in passages] for passages in answers]
             assert scores[0] == pytest.approx(scores[1])
         if seed < 2:
-            await old._view._vectors.settled()
+            await (await old.view()).settled()
         await fresh.close()
     await old.close()
 

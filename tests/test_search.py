@@ -346,7 +346,7 @@ async def test_a_large_index_finds_the_few_windows_that_are_unlike_all_others(tm
     assert [hit.similarity for hit in found[:2]] == pytest.approx(sorted(similarities)[:-3:-1], abs=2e-3)
     # Once the vectors are at hand, a document's windows, if they are not too many, are compared one by one.
     view = await index.view()
-    await view._vectors.settled()
+    await view.settled()
     again = await view.nearest(question, 20)
     assert [hit.window for hit in again[:2]] == [hit.window for hit in found[:2]]
     assert [hit.similarity for hit in again] == pytest.approx([hit.similarity for hit in found])

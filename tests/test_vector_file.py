@@ -1,5 +1,6 @@
 """The copy of an index's vectors that a process reads instead of the table."""
 
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,18 @@ async def test_nothing_is_copied_where_there_is_no_room(
     file.read_on(table, addresses)
     await file.settled()
     assert not file.holds(addresses).any()
+
+
+@pytest.mark.parametrize(("allowed", "is_copied"), [(0, False), (1_000_000, True), (resource.RLIM_INFINITY, True)])
+async def test_copies_are_a_part_of_the_files_that_may_be_open(
+    tmp_path: Path, table: Any, monkeypatch: pytest.MonkeyPatch, allowed: int, is_copied: bool
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (allowed, allowed))
+    file = VectorFile(str(tmp_path), LENGTH)
+    addresses, _ = await stored(table)
+    file.read_on(table, addresses)
+    await file.settled()
+    assert file.holds(addresses).all() == is_copied
 
 
 async def test_nothing_is_copied_where_no_file_can_be_made(tmp_path: Path, table: Any) -> None:

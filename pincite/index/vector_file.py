@@ -9,6 +9,7 @@ pages of a map would count as this process's memory.
 import asyncio
 import logging
 import os
+import resource
 import tempfile
 import weakref
 from collections.abc import Callable
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 # More than this, a million windows of 1,024 numbers, or than this share of what the disk has left, is not copied.
 _MOST_BYTES = 2_000_000_000
 _MOST_OF_DISK = 0.25
+# Of the files that this process may have open, the share that are copies: a server may have thousands of indexes.
+_MOST_OF_FILES = 0.25
 # A file with vectors of rows that are gone is begun anew when they are the greater part, and of more rows than this.
 _FEW_GONE = 5_000
 # Rows read from the table at a time: some 10 MB.
@@ -82,11 +85,11 @@ class VectorFile:
         read = bytearray(len(places) * size)
         room = memoryview(read)
         # A passage's windows, and a document's passages, stand together.
-        starts = np.flatnonzero(np.diff(places, prepend=-2) != 1)
-        ends = [*starts[1:].tolist(), len(places)]
-        for place, start, end in zip(places[starts].tolist(), starts.tolist(), ends, strict=True):
-            part = room[start * size : end * size]
-            if os.preadv(self._descriptor, [part], place * size, flags) < len(part):
+        breaks = (np.flatnonzero(places[1:] - places[:-1] != 1) + 1).tolist()
+        order = places.tolist()
+        for first, end in zip([0, *breaks], [*breaks, len(order)], strict=True):
+            part = room[first * size : end * size]
+            if os.preadv(self._descriptor, [part], order[first] * size, flags) < len(part):
                 raise BlockingIOError
         return np.frombuffer(read, np.float16).reshape(len(places), self._length)
 
@@ -140,9 +143,13 @@ class VectorFile:
             self._reading = None
 
     def _made(self) -> int:
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if allowed != resource.RLIM_INFINITY and len(_OPEN) >= _MOST_OF_FILES * allowed:
+            raise OSError("too many files are open")
         file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
         close: Callable[[], None] = file.close
         weakref.finalize(self, close)
+        _OPEN.add(self)
         return file.fileno()
 
     def _check_room(self, rows: int, rows_in_all: int) -> None:
@@ -160,6 +167,9 @@ class VectorFile:
         if os.pwrite(self._descriptor, rows.data, len(self._addresses) * self._length * 2) < rows.nbytes:
             raise OSError("the disk is full")
         self._addresses = np.concatenate([self._addresses, addresses[order]])
+
+
+_OPEN: weakref.WeakSet[VectorFile] = weakref.WeakSet()
 
 
 def halves(found: pa.Table, length: int) -> npt.NDArray[np.float16]:

@@ -56,6 +56,10 @@ class View:
         self._rows = Rows()
         self._vectors = VectorFile(folder, padded_length(model.dimensions))
 
+    async def settled(self) -> None:
+        """Wait until what is being read in the background is there."""
+        await self._vectors.settled()
+
     async def close(self) -> None:
         """Read no more of the table in the background."""
         await self._vectors.stop()

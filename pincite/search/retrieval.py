@@ -135,14 +135,16 @@ async def _candidates(
         share = named.get(passage_id.rpartition(":")[0], 0.0)
         return evidence(view.model, similarity, covered[passage_id], share, brief.get(passage_id, 0.0))
 
+    scores = {passage_id: fused(passage_id, hit.similarity) for passage_id, hit in best.items()}
     if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
         # Where more are near than were asked for, none of their windows is nearer than the last of those: most cannot
         # be among the best, whatever their vectors say, and those are not read.
         nearest = near[-1].similarity if len(near) == _NEAREST_WINDOWS * wanted else math.inf
-        least = heapq.nlargest(wanted, (fused(passage_id, hit.similarity) for passage_id, hit in best.items()))
+        least = heapq.nlargest(wanted, scores.values())
         hopeful = [p for p in by_words_only if len(least) < wanted or fused(p, nearest) > least[-1]]
         _keep_best(best, await view.windows_of(hopeful, vector))
-    candidates = [_Candidate(p, fused(p, hit.similarity), hit.window) for p, hit in best.items()]
+        scores |= {p: fused(p, best[p].similarity) for p in hopeful if p in best}
+    candidates = [_Candidate(p, scores[p], hit.window) for p, hit in best.items()]
     return sorted(candidates, key=lambda candidate: (-candidate.fused, candidate.passage_id))
 
 
