@@ -76,13 +76,13 @@ async def take_in(work: Path, documents: int) -> Large:
             edition = generated_documents.text(number, edition=1)
             generated_documents.place(folder, number).write_text(edition, "utf-8")
         pool = workspace._opened.indexer._pool
-        parse = pool.parse
+        parse = pool.parse_to_store
 
         async def counted(data: Any, name: str) -> Any:
             large.parsed += 1
             return await parse(data, name)
 
-        pool.parse = counted  # type: ignore[method-assign]
+        pool.parse_to_store = counted  # type: ignore[method-assign]
         model.passages_embedded = 0
         started = time.perf_counter()
         large.changed = (await _add(workspace, folder)).counts

@@ -30,7 +30,7 @@ _BATCH_PASSAGES = 32
 # What has been written and not compacted costs each search some 0.5 ms of CPU for a write, and 25 µs for a row, whose
 # words are looked through; maintaining rewrites the indexes of all rows. So it comes after so many writes, or so many
 # rows that are also this share of all.
-_TIDY_WRITES = 100
+_TIDY_WRITES = 50
 _TIDY_ROWS = 2_000
 _TIDY_SHARE = 0.03
 # Versions of the table are kept this long for readers that still use them.
