@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 MIB = 1024 * 1024
 # Of a document's time; what a page takes that was begun in it, and what comes after, has to fit into the rest.
 RECOGNITION_SHARE = 0.6
+# On a busy machine it takes a while until the exit of a process that has closed its pipe is known; a kill before would
+# hide what it died of.
+DEATH_S = 2.0
 WORKER_COMMAND = (sys.executable, "-P", "-X", "utf8", "-m", "pincite.parsing.worker_process")
 
 
@@ -274,7 +277,7 @@ class _Worker:
 
     async def cause_of_death(self, name: str) -> DocumentError:
         """Why the worker ended without an answer, as the document's error."""
-        await self.kill()
+        await self.kill(grace_s=DEATH_S)
         code = self._process.returncode or 0
         if code == -signal.SIGXCPU:
             return ParseLimitExceeded(f"{shown_name(name)}: parsing took too much CPU time; split the document")
@@ -290,15 +293,15 @@ class _Worker:
             self._timer.cancel()
             self._timer = None
 
-    async def kill(self) -> None:
-        """End the process, and wait until it is gone."""
+    async def kill(self, grace_s: float = 0.05) -> None:
+        """End the process if it has not ended by itself meanwhile, and wait until it is gone."""
         self.rest_over()
         self._files.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
         # One that crashed keeps its own exit status; the grace lets the kernel report it.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.05):
+            async with asyncio.timeout(grace_s):
                 await self._process.wait()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
