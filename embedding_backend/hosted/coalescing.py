@@ -65,8 +65,9 @@ class Coalescer:
         self._flush_at: asyncio.Handle | None = None
         # The texts of each request.
         self._under_way: dict[asyncio.Task[None], int] = {}
-        # How long the last request took.
+        # How long the last request took, and when it ended.
         self._took_s = 0.0
+        self._ended_at = 0.0
 
     async def read(self, piece: Piece) -> Vectors:
         """Return the piece's vector; raises BackendFailure, also where too many wait already."""
@@ -91,7 +92,7 @@ class Coalescer:
         now = loop.time()
         servers = max(1, self._servers())
         while self._waiting and len(self._under_way) < _MOST_UNDER_WAY * servers:
-            held_s, hold_s = now - self._waiting[0].since, self._hold(servers)
+            held_s, hold_s = now - self._held_since(servers), self._hold(servers)
             if held_s < hold_s and len(self._waiting) < self._most_texts:
                 self._schedule(hold_s - held_s)
                 return
@@ -105,8 +106,14 @@ class Coalescer:
         if len(self._under_way) < servers:
             return 0.0
         if len(self._under_way) < _UNDER_WAY * servers:
-            return min(_LONGEST_HOLD_S, self._took_s * _SHARE_HELD)
+            return min(_LONGEST_HOLD_S, self._took_s * _SHARE_HELD / servers)
         return self._hold_s
+
+    def _held_since(self, servers: int) -> float:
+        """Return the loop time from which on a piece has been waiting for company."""
+        first = self._waiting[0].since
+        # Whoever was just answered may ask again, and goes together with those who came meanwhile.
+        return max(first, self._ended_at) if len(self._under_way) < _UNDER_WAY * servers else first
 
     def _share(self, servers: int) -> int:
         """Return how many texts go in the next request, so that all under way come to hold about as many."""
@@ -133,7 +140,8 @@ class Coalescer:
         began = loop.time()
         try:
             results = await self._read([waiting.piece for waiting in batch])
-            self._took_s = loop.time() - began
+            self._ended_at = loop.time()
+            self._took_s = self._ended_at - began
         except asyncio.CancelledError:
             for waiting in batch:
                 waiting.future.cancel()
