@@ -32,7 +32,7 @@ _BATCH_PASSAGES = 32
 # rows that are also this share of all.
 _TIDY_WRITES = 50
 _TIDY_ROWS = 2_000
-_TIDY_SHARE = 0.03
+_TIDY_SHARE = 0.05
 # Versions of the table are kept this long for readers that still use them.
 _KEEP_VERSIONS = timedelta(minutes=10)
 # Another process sees what this one wrote after this long; asking at every query would cost it thrice the time. A
