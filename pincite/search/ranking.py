@@ -15,11 +15,15 @@ from pincite.lexical import STEM_SHARE, Sample, Term
 
 # Full cover is worth this many spreads of similarity.
 COVER_WEIGHT = 4.0
-# Passages that have nothing to do with a question hold up to this share of its words' weight.
+# Passages that have nothing to do with a question hold up to this share of its words' weight; of the many words of
+# several sentences, less.
 CHANCE_COVER = 0.3
+CHANCE_COVER_OF_PARTS = 0.15
 # A document whose name holds all of the question's words would gain this many spreads: "in the Upjohn supply agreement"
 # picks the agreement, the rest of the question the clause.
 NAMING_WEIGHT = 8.0
+# And by so many times the spreads by which a sentence of the question is nearer to it than to others.
+_MEANT_WEIGHT = 2.0
 # A fragment of a document, a heading or the end of a list, is near to many questions and answers few: the shorter it is
 # than this, in bytes of UTF-8, where a Hanzi counts for three letters, the more of this many spreads it loses.
 _FRAGMENT_BYTES = 600
@@ -76,11 +80,18 @@ def brevity(lexical: str) -> float:
     return max(0.0, 1 - len(lexical.encode()) / _FRAGMENT_BYTES)
 
 
-def evidence(model: EmbeddingModel, similarity: float, covered: float, named: float, brief: float) -> float:
+def called(named: float, meant: float) -> float:
+    """Return the evidence that a document is meant: by a share of the words in its name, by spreads of similarity."""
+    return NAMING_WEIGHT * named + _MEANT_WEIGHT * meant
+
+
+def evidence(
+    model: EmbeddingModel, similarity: float, covered: float, document: float, brief: float, chance: float
+) -> float:
     """Return the fused evidence for a passage, in spreads of unrelated similarity; cover counts beyond chance."""
-    beyond_chance = max(0.0, covered - CHANCE_COVER) / (1 - CHANCE_COVER)
+    beyond_chance = max(0.0, covered - chance) / (1 - chance)
     by_meaning = (similarity - model.unrelated) / model.spread
-    return by_meaning + COVER_WEIGHT * beyond_chance + NAMING_WEIGHT * named - _FRAGMENT_WEIGHT * brief
+    return by_meaning + COVER_WEIGHT * beyond_chance + document - _FRAGMENT_WEIGHT * brief
 
 
 def probability(fused: float) -> float:

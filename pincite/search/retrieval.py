@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from embedding_backend import BackendFailure, Embedder, Vectors
+from embedding_backend import BackendFailure, Embedder
 from pincite.errors import BackendError, EmptyQuestion, InvalidResultCount, QuestionTooLong
 from pincite.index import CitedPassage, Hit, Index, RowsMoved, View, Window
 from pincite.lexical import question_terms
 from pincite.passage import NothingFound, Passage, SearchFilter, SearchResult
 from pincite.search.marking import marks
-from pincite.search.ranking import FLOOR, WeightedTerm, brevity, cover, evidence, naming, probability, weigh
+from pincite.search.question_parts import Asked, question_parts, understood
+from pincite.search.ranking import FLOOR, WeightedTerm, brevity, called, cover, evidence, naming, probability, weigh
 from pincite.search.reranking import MOST_RERANKED, Reranking
 
 LONGEST_QUESTION = 8_000
@@ -25,9 +26,10 @@ _NEAREST_WINDOWS = 3
 _NEAREST_WITHIN = 1
 _WITH_WORDS = 1
 _FEWEST_CANDIDATES = 20
-# Documents whose names are compared with the question, and from which share of its weight one is looked into.
+# Documents whose names are compared with the question, and from which evidence one is looked into: a fifth of the
+# question's words in its name.
 _CALLED = 8
-_MEANT = 0.2
+_MEANT = 1.6
 # Neighbours are joined up to this many: more would be a page, not a passage.
 _MOST_JOINED = 3
 # A search is repeated where the rows it found were moved or deleted before it read them.
@@ -65,8 +67,9 @@ async def search(
     """
     question = check(question, k)
     started = time.perf_counter()
+    parts = question_parts(question)
     try:
-        vector = (await embedder.embed_queries([question], instruction))[0]
+        vectors = await embedder.embed_queries([question, *parts], instruction)
     except BackendFailure as failure:
         raise BackendError(str(failure)) from failure
     embedded = time.perf_counter()
@@ -74,10 +77,13 @@ async def search(
         try:
             async with index.still() if attempt >= _ATTEMPTS_MOVING else nullcontext():
                 view = await index.view()
-                terms = weigh(question_terms(question), view.sample)
+                asked = Asked(question, vectors[0])
+                if parts:
+                    asked = await understood(view, question, parts, vectors, where)
+                terms = weigh(question_terms(asked.words), view.sample)
                 # Enough of them that k remain when neighbours are joined.
                 wanted = max(k * (_MOST_JOINED + 1), MOST_RERANKED if reranking else _FEWEST_CANDIDATES)
-                candidates = await _candidates(view, vector, terms, where, wanted)
+                candidates = await _candidates(view, asked, terms, where, wanted)
                 found = time.perf_counter()
                 timings = {"embed": (embedded - started) * 1e3}
                 notes: tuple[str, ...] = ()
@@ -111,29 +117,30 @@ def check(question: str, k: int) -> str:
 
 
 async def _candidates(
-    view: View, vector: Vectors, terms: Sequence[WeightedTerm], where: SearchFilter | None, wanted: int
+    view: View, asked: Asked, terms: Sequence[WeightedTerm], where: SearchFilter | None, wanted: int
 ) -> list[_Candidate]:
     """Return at least the `wanted` best of what either side found, with all the evidence, best first."""
     words = " ".join(w.term.needle for w in sorted(terms, key=lambda w: -w.weight)[:_MOST_TERMS])
-    near, with_words, called = await asyncio.gather(
-        view.nearest(vector, _NEAREST_WINDOWS * wanted, where),
+    near, with_words, names = await asyncio.gather(
+        view.nearest(asked.vector, _NEAREST_WINDOWS * wanted, where),
         view.with_words(words, _WITH_WORDS * wanted, where),
         view.called(words, _CALLED, where),
     )
     best: dict[str, Hit] = {}
     _keep_best(best, near)
-    named = {document_id: naming(terms, name) for document_id, name in called.items()}
-    if meant := tuple(document_id for document_id, share in named.items() if share >= _MEANT):
-        within = replace(where or SearchFilter(), document_ids=meant)
-        _keep_best(best, await view.nearest(vector, _NEAREST_WITHIN * wanted, within))
+    named = {document_id: naming(terms, name) for document_id, name in names.items()}
+    documents = {d: called(named.get(d, 0.0), asked.meant.get(d, 0.0)) for d in named.keys() | asked.meant.keys()}
+    if meant := sorted(document_id for document_id, evidence_for in documents.items() if evidence_for >= _MEANT):
+        within = replace(where or SearchFilter(), document_ids=tuple(meant))
+        _keep_best(best, await view.nearest(asked.vector, _NEAREST_WITHIN * wanted, within))
     lexical = await view.lexical_forms(list({*best, *with_words}))
     covered = {passage_id: cover(terms, form) for passage_id, form in lexical.items()}
     # A document's first passage may be all there is of it.
     brief = {passage_id: brevity(form) for passage_id, form in lexical.items() if not passage_id.endswith(":0")}
 
     def fused(passage_id: str, similarity: float) -> float:
-        share = named.get(passage_id.rpartition(":")[0], 0.0)
-        return evidence(view.model, similarity, covered[passage_id], share, brief.get(passage_id, 0.0))
+        document = documents.get(passage_id.rpartition(":")[0], 0.0)
+        return evidence(view.model, similarity, covered[passage_id], document, brief.get(passage_id, 0.0), asked.chance)
 
     scores = {passage_id: fused(passage_id, hit.similarity) for passage_id, hit in best.items()}
     if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
@@ -142,7 +149,7 @@ async def _candidates(
         nearest = near[-1].similarity if len(near) == _NEAREST_WINDOWS * wanted else math.inf
         least = heapq.nlargest(wanted, scores.values())
         hopeful = [p for p in by_words_only if len(least) < wanted or fused(p, nearest) > least[-1]]
-        _keep_best(best, await view.windows_of(hopeful, vector))
+        _keep_best(best, await view.windows_of(hopeful, asked.vector))
         scores |= {p: fused(p, best[p].similarity) for p in hopeful if p in best}
     candidates = [_Candidate(p, scores[p], hit.window) for p, hit in best.items()]
     return sorted(candidates, key=lambda candidate: (-candidate.fused, candidate.passage_id))

@@ -1,0 +1,96 @@
+"""A question of several sentences: which of them say something, what they ask about, and which document they mean.
+
+"Hello, I have a question. Audit rights: may a party look into the books? Upjohn supply agreement" is near to no passage
+as a whole. Each sentence alone is: the greeting to nothing in particular, and is left out; the agreement's name to all
+of that agreement; and the subject, which people say first, to the clause (docs/decisions/0006-fusion.md has the
+measurements).
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from embedding_backend import Vectors
+from pincite.index import Hit, View
+from pincite.lexical import question_terms
+from pincite.passage import SearchFilter
+from pincite.search.ranking import CHANCE_COVER, CHANCE_COVER_OF_PARTS
+from pincite.sentences import sentences
+
+# What has more sentences is a text, and searched as a whole.
+_MOST_PARTS = 6
+_SUBJECT_END = re.compile(r"(?<=:)\s+|(?<=\N{FULLWIDTH COLON})|\n+")
+# A sentence that no window is nearer to than this, in spreads of unrelated similarity, is about nothing in the index.
+_SAYS_SOMETHING = 2.0
+# What a sentence is nearest to: of so many windows a document is meant by as much as its best ones, so many, are nearer
+# on average than the last of all. A name is near to all of its document, a subject to a page of each.
+_NEAREST_WINDOWS = 120
+_BEST_WINDOWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a search looks for: passages with `words`, near to `vector` (dimensions,), preferably in documents `meant`.
+
+    `vector` is the mean of what is asked, so a similarity to it is the mean of theirs. `meant` has the documents' ids,
+    and by how many spreads of unrelated similarity each stands out. `chance` is the share of the words' weight that
+    passages hold without having to do with them.
+    """
+
+    words: str
+    vector: Vectors
+    meant: Mapping[str, float] = field(default_factory=dict)
+    chance: float = CHANCE_COVER
+
+
+def question_parts(question: str) -> tuple[str, ...]:
+    """Return the sentences of a question, which end at a colon too; none of a single one, or of a whole text."""
+    found = (part.strip() for a, b in sentences(question) for part in _SUBJECT_END.split(question[a:b]))
+    parts = tuple(part for part in found if question_terms(part))
+    return parts if 1 < len(parts) <= _MOST_PARTS else ()
+
+
+async def understood(
+    view: View, question: str, parts: Sequence[str], vectors: Vectors, where: SearchFilter | None
+) -> Asked:
+    """Return what to look for, given the vectors of the question and of each of its parts (1 + parts, dimensions)."""
+    whole = vectors[0]
+    near = await asyncio.gather(*(view.nearest(vector, _NEAREST_WINDOWS, where) for vector in vectors[1:]))
+    said = [_Part(*part, view) for part in zip(parts, vectors[1:], near, strict=True)]
+    kept = [part for part in said if part.nearest >= _SAYS_SOMETHING]
+    if not kept:
+        return Asked(question, whole)
+    meant: dict[str, float] = {}
+    subject = kept
+    if len(kept) > 1:
+        name = max(kept, key=lambda part: part.distinction)
+        meant = name.documents
+        subject = [part for part in kept if part is not name]
+    words = " ".join(part.text for part in kept)
+    return Asked(words, (whole + subject[0].vector) / 2, meant, CHANCE_COVER_OF_PARTS)
+
+
+class _Part:
+    """A sentence of a question, and where it leads: `nearest` and `documents` in spreads of unrelated similarity."""
+
+    def __init__(self, text: str, vector: Vectors, near: Sequence[Hit], view: View) -> None:
+        self.text = text
+        self.vector = vector
+        model = view.model
+        self.nearest = (near[0].similarity - model.unrelated) / model.spread if near else float("-inf")
+        similarities: dict[str, list[float]] = {}
+        for hit in near:
+            similarities.setdefault(hit.window.passage_id.rpartition(":")[0], []).append(hit.similarity)
+        # Those of a document's best windows that are not among the nearest are no nearer than the last of these.
+        self.documents = {
+            document_id: sum(similarity - near[-1].similarity for similarity in best[:_BEST_WINDOWS])
+            / (_BEST_WINDOWS * model.spread)
+            for document_id, best in similarities.items()
+        }
+
+    @property
+    def distinction(self) -> float:
+        """By how much one document stands out from all others."""
+        first, second, *_ = [*sorted(self.documents.values(), reverse=True), 0.0, 0.0]
+        return first - second
