@@ -15,18 +15,20 @@ from embedding_backend import Vectors
 from pincite.index import Hit, View
 from pincite.lexical import question_terms
 from pincite.passage import SearchFilter
-from pincite.search.ranking import CHANCE_COVER, CHANCE_COVER_OF_PARTS
+from pincite.search.ranking import CHANCE_COVER, CHANCE_COVER_OF_PARTS, called, naming, weigh
 from pincite.sentences import sentences
 
 # What has more sentences is a text, and searched as a whole.
 _MOST_PARTS = 6
-_SUBJECT_END = re.compile(r"(?<=:)\s+|(?<=\N{FULLWIDTH COLON})|\n+")
+_SUBJECT_END = re.compile(r":\s+|:$|\N{FULLWIDTH COLON}|\n+")
 # A sentence that no window is nearer to than this, in spreads of unrelated similarity, is about nothing in the index.
 _SAYS_SOMETHING = 2.0
 # What a sentence is nearest to: of so many windows a document is meant by as much as its best ones, so many, are nearer
 # on average than the last of all. A name is near to all of its document, a subject to a page of each.
 _NEAREST_WINDOWS = 120
 _BEST_WINDOWS = 10
+# Documents whose names are compared with a sentence's words.
+_CALLED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +58,26 @@ async def understood(
 ) -> Asked:
     """Return what to look for, given the vectors of the question and of each of its parts (1 + parts, dimensions)."""
     whole = vectors[0]
+    words = " ".join(term.needle for term in question_terms(question))
+    names = list((await view.called(words, _CALLED, where)).values())
     near = await asyncio.gather(*(view.nearest(vector, _NEAREST_WINDOWS, where) for vector in vectors[1:]))
-    said = [_Part(*part, view) for part in zip(parts, vectors[1:], near, strict=True)]
+    said = [_Part(*part, names, view) for part in zip(parts, vectors[1:], near, strict=True)]
     kept = [part for part in said if part.nearest >= _SAYS_SOMETHING]
     if not kept:
         return Asked(question, whole)
     meant: dict[str, float] = {}
     subject = kept
     if len(kept) > 1:
-        name = max(kept, key=lambda part: part.distinction)
+        name = max(kept, key=lambda part: part.names_a_document)
         meant = name.documents
         subject = [part for part in kept if part is not name]
-    words = " ".join(part.text for part in kept)
-    return Asked(words, (whole + subject[0].vector) / 2, meant, CHANCE_COVER_OF_PARTS)
+    return Asked(" ".join(part.text for part in kept), (whole + subject[0].vector) / 2, meant, CHANCE_COVER_OF_PARTS)
 
 
 class _Part:
     """A sentence of a question, and where it leads: `nearest` and `documents` in spreads of unrelated similarity."""
 
-    def __init__(self, text: str, vector: Vectors, near: Sequence[Hit], view: View) -> None:
+    def __init__(self, text: str, vector: Vectors, near: Sequence[Hit], names: Sequence[str], view: View) -> None:
         self.text = text
         self.vector = vector
         model = view.model
@@ -89,8 +92,7 @@ class _Part:
             for document_id, best in similarities.items()
         }
 
-    @property
-    def distinction(self) -> float:
-        """By how much one document stands out from all others."""
+        # By how much one document stands out from all others, and by the words of its name.
         first, second, *_ = [*sorted(self.documents.values(), reverse=True), 0.0, 0.0]
-        return first - second
+        terms = weigh(question_terms(text), view.sample)
+        self.names_a_document = called(max((naming(terms, name) for name in names), default=0.0), first - second)

@@ -23,7 +23,7 @@ CHANCE_COVER_OF_PARTS = 0.15
 # picks the agreement, the rest of the question the clause.
 NAMING_WEIGHT = 8.0
 # And by so many times the spreads by which a sentence of the question is nearer to it than to others.
-_MEANT_WEIGHT = 2.0
+_MEANT_WEIGHT = 4.0
 # A fragment of a document, a heading or the end of a list, is near to many questions and answers few: the shorter it is
 # than this, in bytes of UTF-8, where a Hanzi counts for three letters, the more of this many spreads it loses.
 _FRAGMENT_BYTES = 600

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 from embedding_backend import BackendFailure, Embedder
 from pincite.errors import BackendError, EmptyQuestion, InvalidResultCount, QuestionTooLong
@@ -15,7 +16,18 @@ from pincite.lexical import question_terms
 from pincite.passage import NothingFound, Passage, SearchFilter, SearchResult
 from pincite.search.marking import marks
 from pincite.search.question_parts import Asked, question_parts, understood
-from pincite.search.ranking import FLOOR, WeightedTerm, brevity, called, cover, evidence, naming, probability, weigh
+from pincite.search.ranking import (
+    CHANCE_COVER,
+    FLOOR,
+    WeightedTerm,
+    brevity,
+    called,
+    cover,
+    evidence,
+    naming,
+    probability,
+    weigh,
+)
 from pincite.search.reranking import MOST_RERANKED, Reranking
 
 LONGEST_QUESTION = 8_000
@@ -138,21 +150,25 @@ async def _candidates(
     # A document's first passage may be all there is of it.
     brief = {passage_id: brevity(form) for passage_id, form in lexical.items() if not passage_id.endswith(":0")}
 
-    def fused(passage_id: str, similarity: float) -> float:
-        document = documents.get(passage_id.rpartition(":")[0], 0.0)
-        return evidence(view.model, similarity, covered[passage_id], document, brief.get(passage_id, 0.0), asked.chance)
+    def fused(passage_id: str, similarity: float, *, meant: Mapping[str, float], chance: float) -> float:
+        document_id = passage_id.rpartition(":")[0]
+        document = called(named.get(document_id, 0.0), meant.get(document_id, 0.0))
+        return evidence(view.model, similarity, covered[passage_id], document, brief.get(passage_id, 0.0), chance)
 
-    scores = {passage_id: fused(passage_id, hit.similarity) for passage_id, hit in best.items()}
+    in_order = partial(fused, meant=asked.meant, chance=asked.chance)
+    ranks = {passage_id: in_order(passage_id, hit.similarity) for passage_id, hit in best.items()}
     if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
         # Where more are near than were asked for, none of their windows is nearer than the last of those: most cannot
         # be among the best, whatever their vectors say, and those are not read.
         nearest = near[-1].similarity if len(near) == _NEAREST_WINDOWS * wanted else math.inf
-        least = heapq.nlargest(wanted, scores.values())
-        hopeful = [p for p in by_words_only if len(least) < wanted or fused(p, nearest) > least[-1]]
+        least = heapq.nlargest(wanted, ranks.values())
+        hopeful = [p for p in by_words_only if len(least) < wanted or in_order(p, nearest) > least[-1]]
         _keep_best(best, await view.windows_of(hopeful, asked.vector))
-        scores |= {p: fused(p, best[p].similarity) for p in hopeful if p in best}
-    candidates = [_Candidate(p, scores[p], hit.window) for p, hit in best.items()]
-    return sorted(candidates, key=lambda candidate: (-candidate.fused, candidate.passage_id))
+        ranks |= {p: in_order(p, best[p].similarity) for p in hopeful if p in best}
+    order = sorted(best, key=lambda passage_id: (-ranks[passage_id], passage_id))
+    # Which document a sentence means says what comes first, and not how well that answers.
+    scores = sorted((fused(p, best[p].similarity, meant={}, chance=CHANCE_COVER) for p in order), reverse=True)
+    return [_Candidate(p, score, best[p].window) for p, score in zip(order, scores, strict=True)]
 
 
 def _keep_best(best: dict[str, Hit], hits: Sequence[Hit]) -> None:
