@@ -169,3 +169,13 @@ def test_inner_products_are_those_of_the_numbers(numbers: list[float]) -> None:
     assert inner_products(vectors, question) == pytest.approx(
         expected, rel=1e-4, abs=1e-4 * float(np.abs(vectors).max())
     )
+
+
+def test_a_row_s_product_does_not_depend_on_the_rows_beside_it() -> None:
+    random = np.random.default_rng(1)
+    vectors = random.standard_normal((301, 384)).astype(np.float16)
+    question = random.standard_normal(384).astype(np.float32)
+    together = inner_products(vectors, question)
+    for first in range(0, 301, 7):
+        part = vectors[first : first + 7]
+        assert inner_products(part, question).tolist() == together[first : first + 7].tolist()
