@@ -95,7 +95,8 @@ async def _first(workspace: Workspace, folder: Path, large: Large) -> Job:
     added = await workspace.add(WHO, KB, [str(folder)])
     wall, cpu, done = time.perf_counter(), _cpu_s(), 0
     async for job in workspace.job_events(WHO, added.id, since=0):
-        if job.done - done >= large.documents // PARTS:
+        # Documents are finished in groups, which step over the tenths.
+        if job.done >= large.documents * (len(large.parts) + 1) // PARTS:
             now, spent = time.perf_counter(), _cpu_s()
             large.parts.append(Part(job.done - done, now - wall, spent - cpu, _resident_mb()))
             wall, cpu, done = now, spent, job.done
