@@ -41,8 +41,8 @@ def main() -> None:
     for optional in ("pymupdf.layout", "pymupdf4llm"):
         sys.modules[optional] = None  # type: ignore[assignment]
     # A page is thousands of small parts, none of which refers back: looking for circles among them as often as Python
-    # does by itself took a fifth of the time.
-    gc.set_threshold(20_000, 10, 10)
+    # does by itself took a fifth of the time. A million of them are some 100 MB.
+    gc.set_threshold(1_000_000, 10, 10)
     files = socket.socket(fileno=options.files_fd)
     confined = sandbox.confine([str(options.tessdata)] if options.tessdata else [])
     sandbox.limit_resources(options.memory_bytes)
