@@ -184,9 +184,11 @@ def _last(layout: PageLayout) -> Block | None:
 
 class _WordList:
     def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
+        self._words: list[tuple[int, int]] = []
         self._boxes: list[Rectangle] = []
+        # Of each piece: how many words it has, where it begins in the text, and its line.
+        self._counts: list[int] = []
+        self._offsets: list[int] = []
         self._lines: list[int] = []
         self._line = -1
 
@@ -194,17 +196,16 @@ class _WordList:
         self._line += 1
 
     def add(self, words: list[tuple[int, int]], boxes: list[Rectangle], offset: int) -> None:
-        self._starts += [offset + start for start, _ in words]
-        self._ends += [offset + end for _, end in words]
+        self._words += words
         self._boxes += boxes
-        self._lines += [self._line] * len(words)
+        self._counts.append(len(words))
+        self._offsets.append(offset)
+        self._lines.append(self._line)
 
     def done(self) -> Words:
-        if not self._starts:
+        if not self._words:
             return Words.none()
-        return Words(
-            np.array(self._starts, np.int32),
-            np.array(self._ends, np.int32),
-            np.fromiter(chain.from_iterable(self._boxes), np.float32).reshape(-1, 4),
-            np.array(self._lines, np.int32),
-        )
+        starts, ends = np.fromiter(chain.from_iterable(self._words), np.int32).reshape(-1, 2).T
+        offsets, lines = np.repeat(np.array([self._offsets, self._lines], np.int32), self._counts, axis=1)
+        boxes = np.fromiter(chain.from_iterable(self._boxes), np.float32).reshape(-1, 4)
+        return Words(starts + offsets, ends + offsets, boxes, lines)

@@ -172,7 +172,7 @@ def _is_tabular(row: Row, cells: Sequence[Sequence[Piece]], measure: "_Measure")
         return False
     label = "".join(p.text for p in cells[0]).strip()
     if len(cells) == 2 and (_LABEL.match(label) or _BULLET.match(label)):
-        return sum(c.isalpha() for p in cells[1] for c in p.text) < 2
+        return sum(map(str.isalpha, "".join([p.text for p in cells[1]]))) < 2
     ink = sum(p.width for p in row.pieces)
     # A justified line stretches its spaces.
     return not (measure.is_full(row) and ink >= 0.85 * (row.x1 - row.x0))

@@ -101,7 +101,9 @@ def read_content(page: pymupdf.Page, recogniser: Recogniser | None = None) -> Pa
     vectors = [b for b in content if b["type"] == _VECTOR_BLOCK]
     if not groups or len(vectors) > _MAX_VECTORS:
         return PageContent(groups, [], hidden)
-    drawn = [_transformed(v["bbox"], matrix) for v in vectors if v["isrect"] or _is_thin(v["bbox"])]
+    drawn = [v["bbox"] for v in vectors if v["isrect"] or _is_thin(v["bbox"])]
+    if _is_turned(matrix):
+        drawn = [_transformed(box, matrix) for box in drawn]
     return PageContent(groups, in_reading_frame(drawn, groups[0][0].direction), hidden)
 
 

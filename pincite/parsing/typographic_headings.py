@@ -132,8 +132,10 @@ def _heading(text: str, block: Sequence[SetLine], body: float, *, bold_body: boo
 
 def _unnumbered(flat: str, place: _Heading, *, larger: bool) -> _Heading | None:
     title = flat.rstrip(": ：")
+    if not _may_be_a_title(title, flat):
+        return None
     capitals = _is_in_capitals(flat)
-    if not _may_be_a_title(title, flat) or (capitals and not reads_like_a_title(title)):
+    if capitals and not reads_like_a_title(title):
         return None
     if larger or (place.bold and capitals):
         return replace(place, title=title, rank=_TOP_RANK)
