@@ -54,7 +54,8 @@ def covered(text: str, ranges: Iterable[tuple[int, int]]) -> int:
 
 def _embedded(document: Document, chunk: Chunk, passage: PassageText, tokens: int, count_tokens: CountTokens) -> int:
     """Return the tokens that the passage's vectors stand for, without what no window holds."""
-    if covered(document.text, chunk.windows) < visible(document.text[chunk.start : chunk.end]):
+    whole = chunk.windows == ((chunk.start, chunk.end),)
+    if not whole and covered(document.text, chunk.windows) < visible(document.text[chunk.start : chunk.end]):
         parts = [document.text[start:end] for start, end in chunk.windows]
         [tokens] = count_tokens([chunk.context + "".join(parts)])
     return tokens

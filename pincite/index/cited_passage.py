@@ -1,10 +1,12 @@
 """A passage with all that its citation says, as it stands in one column of the index."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pincite.document import Box
 from pincite.passage import DocumentReference
@@ -37,11 +39,10 @@ class CitedPassage:
     def to_json(self) -> str:
         """Return it as JSON that `from_json` reads."""
         # Not `asdict`, which copies every number of every box.
-        told = {field.name: getattr(self, field.name) for field in fields(self)}
-        told["document"] = asdict(self.document)
+        told = _values(self) | {"document": _values(self.document)}
         # The shortest decimals that are the same number in float32.
-        numbers = np.array([number for box in self.boxes for number in box], np.float32)
-        told["boxes"] = list(map(float, numbers.astype(str).tolist()))
+        numbers = np.fromiter(chain.from_iterable(self.boxes), np.float32)
+        told["boxes"] = pa.array(numbers).cast(pa.string()).cast(pa.float64()).to_pylist()
         return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -54,3 +55,7 @@ class CitedPassage:
         for name in ("pages", "page_starts", "page_labels"):
             told[name] = tuple(told[name])
         return cls(**told)
+
+
+def _values(record: CitedPassage | DocumentReference) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
