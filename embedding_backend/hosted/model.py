@@ -119,7 +119,7 @@ class HostedModel:
         return self._connection.counter.count(texts)
 
     def estimate_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return about the length of each text; without a tokenizer of its own, a request for some page of text."""
+        """Return about the length of each text; without a tokenizer of its own, a request for some pages of text."""
         return self._connection.counter.estimate(texts)
 
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[Vectors]:

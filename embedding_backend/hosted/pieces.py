@@ -12,7 +12,7 @@ from embedding_backend.splitting import split
 _QUICK_CHARACTERS = 10_000
 # What an instruction must leave to the question.
 _SMALLEST_ROOM = 16
-_BYTES_A_TOKEN = 3
+_BYTES_A_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ from embedding_backend.hosted.wire import encoded
 
 # Texts whose length the server is asked for at once, lengths remembered (a digest and a number each), and rounds of the
 # endpoints before it is given up (about three seconds).
-_AT_ONCE = 8
+_AT_ONCE = 4
 _REMEMBERED = 100_000
 _SHARES_REMEMBERED = 10_000
 _ROUNDS = 6
 # Texts are estimated in groups of at least and at most so many bytes. In between, a group ends behind a text whose
 # checksum says so, one in a few: an edit then moves the groups beside it and none of those that follow.
-_GROUP_BYTES = (3_000, 12_000)
+_GROUP_BYTES = (8_000, 32_000)
 _ENDS_ONE_IN = 8
 _JSON = {"Content-Type": "application/json"}
 
