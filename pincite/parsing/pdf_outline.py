@@ -2,8 +2,10 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from math import isnan
 from typing import Any
 
 import pymupdf
@@ -29,22 +31,28 @@ class OutlineEntry:
 def read_outline(pdf: pymupdf.Document) -> list[OutlineEntry]:
     """Return the bookmarks that point at a page of the document."""
     entries = []
-    for level, title, page, target in pdf.get_toc(simple=False)[:_MAX_ENTRIES]:
-        shown = " ".join(title.split())
-        if not shown or not 1 <= page <= pdf.page_count:
-            continue
-        entries.append(OutlineEntry(max(1, level), shown[:300], page, _height(pdf, page, target)))
+    # Not `get_toc`, which resolves every name in the file anew, in Python: MuPDF has done so for the bookmarks.
+    for level, bookmark in islice(_bookmarks(pdf), _MAX_ENTRIES):
+        shown = " ".join((bookmark.title or "").split())
+        if shown and 0 <= bookmark.page < pdf.page_count:
+            entries.append(OutlineEntry(level, shown[:300], bookmark.page + 1, _height(bookmark)))
     return entries
 
 
-def _height(pdf: pymupdf.Document, page: int, target: Any) -> float | None:
-    point = target.get("to") if isinstance(target, dict) else None
-    if point is None or (point.x == 0 and point.y == 0):
-        return None
-    if target.get("kind") == pymupdf.LINK_NAMED:
-        # PyMuPDF leaves a named target as the file has it, with the origin at the bottom left.
-        return float(pdf.page_cropbox(page - 1).height - point.y)
-    return float(point.y)
+def _bookmarks(pdf: pymupdf.Document) -> Iterator[tuple[int, Any]]:
+    """Yield the bookmarks in their order, each with its level, of which the top is 1."""
+    waiting = [(1, pdf.outline)]
+    while waiting:
+        level, bookmark = waiting.pop()
+        if bookmark is not None and bookmark.this.m_internal is not None:
+            yield level, bookmark
+            waiting += [(level, bookmark.next), (level + 1, bookmark.down)]
+
+
+def _height(bookmark: Any) -> float | None:
+    """Return where on its page a bookmark points at, None where that is the whole page or its corner."""
+    is_corner = bookmark.y == 0 and not bookmark.x > 0
+    return None if isnan(bookmark.y) or is_corner else float(bookmark.y)
 
 
 def sections_of_outline(

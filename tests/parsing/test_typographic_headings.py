@@ -46,6 +46,28 @@ def test_an_entry_whose_heading_is_not_on_the_page_is_placed_where_it_points() -
     assert start == parsed.text.index("The supplier", 10)
 
 
+def test_an_entry_may_point_at_a_name_a_whole_page_or_another_file() -> None:
+    pdf = document(*[column(72, 100, wrapped(ENGLISH, 300)) + column(72, 400, wrapped(ENGLISH, 300)) for _ in range(2)])
+    pdf.set_toc([[1, "At a name", 1], [1, "A whole page", 1], [1, "Elsewhere", 1]])
+    named, whole, elsewhere = pdf.get_outline_xrefs()
+    page = pdf.page_xref(1)
+    pdf.xref_set_key(pdf.pdf_catalog(), "Dests", f"<</below [{page} 0 R /XYZ 72 {pdf[1].rect.height - 380} null]>>")
+    for entry, target in (
+        (named, "<</S /GoTo /D /below>>"),
+        (whole, f"<</S /GoTo /D [{page} 0 R /Fit]>>"),
+        (elsewhere, "<</S /URI /URI (https://example.org)>>"),
+    ):
+        pdf.xref_set_key(entry, "Dest", "null")
+        pdf.xref_set_key(entry, "A", target)
+    parsed = parse_pdf(pdf.tobytes(), "test.pdf")
+    (of_page, of_name) = parsed.sections
+    assert (of_page.title, of_page.start) == ("A whole page", parsed.pages[1].start)
+    assert (of_name.title, of_name.start) == (
+        "At a name",
+        parsed.text.index("The supplier", parsed.pages[1].start + 10),
+    )
+
+
 def test_numbered_bold_and_run_in_headings_are_found_without_an_outline() -> None:
     pdf = document([])
     write(pdf[0], 72, 60, "ARTICLE I")
