@@ -11,7 +11,7 @@ _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]")
 _CLAUSE_END = re.compile(r"[;；:：]\s*\n")
 # White space of several bytes is a space to the segmenter, which takes each for one byte long: it panics on "V", a
 # no-break space and a full stop.
-_WIDE_SPACES = dict.fromkeys((code for code in range(0x80, 0x3001) if chr(code).isspace()), " ")
+_WIDE_SPACE = re.compile(r"[^\S\x00-\x7f]")
 
 
 def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
@@ -24,7 +24,7 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> Iterator[tup
         return
     language = "en"
     if not piece.isascii():
-        piece = piece.translate(_WIDE_SPACES)
+        piece = _WIDE_SPACE.sub(" ", piece)
         language = "zh" if len(_CJK.findall(piece)) * 4 > len(piece) else "en"
     position = 0
     for sentence in _segmented(language, piece):
