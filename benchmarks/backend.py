@@ -34,6 +34,11 @@ _ROUNDS = 5
 _LONE = 200
 _BATCHES = (32, 64, 128)
 _BATCHES_AT_ONCE = 4
+# Where vLLM runs the model. Processes apart wait for each other in busy loops.
+_WORKERS = {
+    "its worker in the engine's process, as with one card": False,
+    "its worker in a process of its own, as with several": True,
+}
 _EMBEDDED = "pincite-embedded-1"
 _SENTENCES = (
     "Which clause of the lease says how many days of notice a tenant gives before moving out?",
@@ -60,8 +65,10 @@ async def measure() -> str:
     """Return the page: needs the environment of `scripts/test-real vllm`, named by PINCITE_TEST_VLLM."""
     environment = Path(os.environ["PINCITE_TEST_VLLM"])
     folder = next((environment / "lib").glob("python3*")) / "site-packages" / MINILM
-    async with serving(environment, folder, "minilm") as served:
-        hosted = await _hosted(served)
+    hosted: list[str] = []
+    for where, apart in _WORKERS.items():
+        async with serving(environment, folder, "minilm", worker_apart=apart) as served:
+            hosted += await _hosted(served, where)
     embedded = await _embedded()
     return "\n".join(
         [
@@ -71,12 +78,17 @@ async def measure() -> str:
             "cores: compare the ratios, and CPU seconds before wall time. No graphics card was at hand.",
             "",
             *hosted,
+            "The model computes with one of the two cores. With its worker in the engine's process the other one is free for",
+            "HTTP, so that a request for each question costs little; with processes that wait for each other in busy loops it",
+            "is not, and then every request and every step costs more. 32 questions are two steps of 16 for the server,",
+            "its own batches steps of about a hundred.",
+            "",
             *embedded,
         ]
     )
 
 
-async def _hosted(served: Served) -> list[str]:
+async def _hosted(served: Served, where: str) -> list[str]:
     questions = _questions()
     config = HostedConfig(
         endpoints=(served.url,), tokenizer=served.folder / "tokenizer.json", cached_queries=0, query_budget_s=120
@@ -117,7 +129,7 @@ async def _hosted(served: Served) -> list[str]:
     client, single = rates[len(_BATCHES) :]
     added = [lone["through the client"][place] - lone["a plain request"][place] for place in (0, 1)]
     return [
-        "## A real vLLM (all-MiniLM-L6-v2, on the processor)",
+        f"## A real vLLM (all-MiniLM-L6-v2, on the processor), {where}",
         "",
         *_table(rates),
         "",

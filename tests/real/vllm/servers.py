@@ -77,14 +77,16 @@ def variables(environment: Path) -> dict[str, str]:
         "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": "1",
+        # The worker in the engine's process, as with one graphics card: else both wait for each other in busy loops,
+        # which on few cores take the time of whoever asks.
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
     }
 
 
 def command(folder: Path, name: str, port: int, *options: str) -> list[str]:
-    """Return the command of a server that starts soon: nothing is compiled, and one process does all the work."""
-    # One worker in the engine's own process, which saves importing everything once more.
+    """Return the command of a server that starts soon: nothing is compiled."""
     quick = ("--enforce-eager", "--dtype", "float32", "--distributed-executor-backend", "uni")
     serve = ("vllm", "serve", str(folder), "--served-model-name", name, "--runner", "pooling")
     return [*serve, *quick, "--host", "127.0.0.1", "--port", str(port), *options]
@@ -92,11 +94,22 @@ def command(folder: Path, name: str, port: int, *options: str) -> list[str]:
 
 @asynccontextmanager
 async def serving(
-    environment: Path, folder: Path, name: str, *options: str, port: int | None = None, key: str | None = None
+    environment: Path,
+    folder: Path,
+    name: str,
+    *options: str,
+    port: int | None = None,
+    key: str | None = None,
+    worker_apart: bool = False,
 ) -> AsyncIterator[Served]:
-    """Run vLLM for the time of the block; a vLLM that does not come up is a failure, with what it said."""
+    """Run vLLM for the time of the block; a vLLM that does not come up is a failure, with what it said.
+
+    With `worker_apart` the model runs in a process beside the engine's, as it does where there are several cards.
+    """
     port = port or free_port()
-    given = variables(environment) | ({"VLLM_API_KEY": key} if key else {})
+    given = variables(environment) | {"VLLM_ENABLE_V1_MULTIPROCESSING": str(int(worker_apart))}
+    if key:
+        given["VLLM_API_KEY"] = key
     asked = command(folder, name, port, *options)
     try:
         async with launch(asked, port=port, environment=given, deadline_s=_DEADLINE_S) as backend:
