@@ -25,6 +25,10 @@ CLAUSES = (
     "delivers within thirty days of the order",
 )
 
+LONG = " ".join(
+    f"{a}{b}" for a in ("mor", "lin", "tas", "vek", "dul") for b in ("ago", "ibe", "osu", "ewi", "unt", "yra")
+)
+
 
 @pytest.mark.parametrize(
     ("question", "parts"),
@@ -70,6 +74,20 @@ async def test_what_is_near_to_nothing_is_left_out(index: Index, embedder: FakeE
     assert asked.words == parts[1]
     assert asked.meant == {}
     assert np.allclose(asked.vector, (vectors[0] + vectors[2]) / 2)
+
+
+@pytest.mark.parametrize(("said", "kept"), [("Frobozz quux!", True), ("Frobozz plugh!", False), ("Frobozz!", False)])
+async def test_words_that_a_passage_holds_are_kept(index: Index, embedder: FakeEmbedder, said: str, kept: bool) -> None:
+    # Among so many other words that the passage as a whole is near to nothing of it.
+    text = f"{LONG} frobozz {LONG} quux {LONG}"
+    document = Document("Agreement", "text/plain", text)
+    chunks = chunk(document, max_tokens=400, count_tokens=embedder.count_tokens)
+    await index.replace_document(DocumentReference("long", document.title, "long.txt"), document, chunks, embedder)
+    question = f"{said} Who audits the books and records of the supplier?"
+    parts = question_parts(question)
+    vectors = await embedder.embed_queries([question, *parts])
+    asked = await understood(await index.view(), question, parts, vectors, None)
+    assert asked.words == (" ".join(parts) if kept else parts[1])
 
 
 async def test_a_question_near_to_nothing_is_asked_as_it_is(index: Index, embedder: FakeEmbedder) -> None:

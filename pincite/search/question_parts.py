@@ -15,7 +15,15 @@ from embedding_backend import Vectors
 from pincite.index import Hit, View
 from pincite.lexical import question_terms
 from pincite.passage import SearchFilter
-from pincite.search.ranking import CHANCE_COVER, CHANCE_COVER_OF_PARTS, called, naming, weigh
+from pincite.search.ranking import (
+    CHANCE_COVER,
+    CHANCE_COVER_OF_PARTS,
+    WeightedTerm,
+    called,
+    cover,
+    naming,
+    weigh,
+)
 from pincite.sentences import sentences
 
 # What has more sentences is a text, and searched as a whole.
@@ -23,6 +31,10 @@ _MOST_PARTS = 6
 _SUBJECT_END = re.compile(r":\s+|:$|\N{FULLWIDTH COLON}|\n+")
 # A sentence that no window is nearer to than this, in spreads of unrelated similarity, is about nothing in the index.
 _SAYS_SOMETHING = 2.0
+# Unless it has several words and a passage holds them all, of common ones their stems: "cap on liability".
+_FEWEST_WORDS = 2
+_ALL_WORDS = 0.95
+_WITH_WORDS = 5
 # What a sentence is nearest to: of so many windows a document is meant by as much as its best ones, so many, are nearer
 # on average than the last of all. A name is near to all of its document, a subject to a page of each.
 _NEAREST_WINDOWS = 120
@@ -62,7 +74,7 @@ async def understood(
     names = list((await view.called(words, _CALLED, where)).values())
     near = await asyncio.gather(*(view.nearest(vector, _NEAREST_WINDOWS, where) for vector in vectors[1:]))
     said = [_Part(*part, names, view) for part in zip(parts, vectors[1:], near, strict=True)]
-    kept = [part for part in said if part.nearest >= _SAYS_SOMETHING]
+    kept = [part for part in said if part.nearest >= _SAYS_SOMETHING or await _is_written(view, part.terms, where)]
     if not kept:
         return Asked(question, whole)
     meant: dict[str, float] = {}
@@ -72,6 +84,15 @@ async def understood(
         meant = name.documents
         subject = [part for part in kept if part is not name]
     return Asked(" ".join(part.text for part in kept), (whole + subject[0].vector) / 2, meant, CHANCE_COVER_OF_PARTS)
+
+
+async def _is_written(view: View, terms: Sequence[WeightedTerm], where: SearchFilter | None) -> bool:
+    """Return whether there are several terms, and a passage that holds them all."""
+    if len(terms) < _FEWEST_WORDS:
+        return False
+    words = " ".join(weighted.term.needle for weighted in terms)
+    found = await view.lexical_forms(await view.with_words(words, _WITH_WORDS, where))
+    return any(cover(terms, form) >= _ALL_WORDS for form in found.values())
 
 
 class _Part:
@@ -94,5 +115,5 @@ class _Part:
 
         # By how much one document stands out from all others, and by the words of its name.
         first, second, *_ = [*sorted(self.documents.values(), reverse=True), 0.0, 0.0]
-        terms = weigh(question_terms(text), view.sample)
-        self.names_a_document = called(max((naming(terms, name) for name in names), default=0.0), first - second)
+        self.terms = weigh(question_terms(text), view.sample)
+        self.names_a_document = called(max((naming(self.terms, name) for name in names), default=0.0), first - second)
