@@ -23,7 +23,9 @@ PASSAGE_PREFIX = "passage: "
 # The encoder's graph, without weights; built by `e5_graph.py`.
 GRAPH = Path(__file__).with_name("e5.onnx")
 # Tokens in one call of the session, padding included: larger batches gain nothing on a CPU and cost memory.
-_BATCH_TOKENS = 2048
+BATCH_TOKENS = 2048
+# Padding in one call: reading so many tokens takes longer than another call does.
+PADDING_TOKENS = 16
 
 
 Windows = tuple[tuple[int, int], ...]
@@ -60,7 +62,7 @@ class E5:
         tokens = self._tokenizer.encode(texts)
         ids = [[self._bos, *text.ids[: MAX_TOKENS - 2], self._eos] for text in tokens]
         vectors: list[Float32] = [np.empty((0, DIMENSIONS), np.float32)] * len(ids)
-        for batch in _batches([len(row) for row in ids]):
+        for batch in batches([len(row) for row in ids]):
             for i, states in zip(batch, self._encode_batch([ids[i] for i in batch]), strict=True):
                 whole = states[: len(ids[i])]
                 parts = [whole.mean(axis=0)]
@@ -92,14 +94,19 @@ class E5:
         return states
 
 
-def _batches(lengths: list[int]) -> Iterator[npt.NDArray[np.intp]]:
+def batches(lengths: list[int]) -> Iterator[list[int]]:
     """Yield the texts' indices, longest first, so that each batch is padded little and bounded in size."""
-    order = np.argsort(lengths)[::-1]
-    done = 0
-    while done < len(order):
-        size = max(1, _BATCH_TOKENS // lengths[order[done]])
-        yield order[done : done + size]
-        done += size
+    batch: list[int] = []
+    padding = 0
+    for i in np.argsort(lengths)[::-1].tolist():
+        longest = lengths[batch[0]] if batch else lengths[i]
+        padding += longest - lengths[i]
+        if padding > PADDING_TOKENS or (len(batch) + 1) * longest > BATCH_TOKENS:
+            yield batch
+            batch, padding = [], 0
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 def _session(weights: E5Weights, threads: int) -> ort.InferenceSession:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from embedding_backend import PassageText
 from embedding_backend.embedded import e5_graph
-from embedding_backend.embedded.e5 import GRAPH
+from embedding_backend.embedded.e5 import BATCH_TOKENS, GRAPH, MAX_TOKENS, PADDING_TOKENS, batches
 from embedding_backend.embedded.e5_weights import E5Weights, WeightsError
 from embedding_backend.embedded.model import EmbeddedModel
 
@@ -68,6 +70,16 @@ def test_vectors_do_not_depend_on_what_else_is_in_the_batch(model: EmbeddedModel
     together = model.passages([long, whole(FRENCH_CAPITAL), long])[1]
     # 8-bit activations are scaled over a batch, so equal to about a hundredth, not to the last bit.
     assert float((alone @ together.T)[0, 0] / (alone @ alone.T)[0, 0]) == pytest.approx(1, abs=0.02)
+
+
+@given(st.lists(st.integers(2, MAX_TOKENS)))
+def test_texts_of_like_length_are_read_together(lengths: list[int]) -> None:
+    read = list(batches(lengths))
+    assert sorted(i for batch in read for i in batch) == list(range(len(lengths)))
+    for batch in read:
+        tokens = len(batch) * max(lengths[i] for i in batch)
+        assert tokens <= BATCH_TOKENS
+        assert tokens - sum(lengths[i] for i in batch) <= PADDING_TOKENS
 
 
 def test_text_beyond_what_the_model_reads_still_embeds(model: EmbeddedModel) -> None:
