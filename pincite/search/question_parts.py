@@ -8,7 +8,7 @@ measurements).
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from embedding_backend import Vectors
@@ -22,6 +22,7 @@ from pincite.search.ranking import (
     called,
     cover,
     naming,
+    rarest,
     weigh,
 )
 from pincite.sentences import sentences
@@ -39,7 +40,7 @@ _WITH_WORDS = 5
 # on average than the last of all. A name is near to all of its document, a subject to a page of each.
 _NEAREST_WINDOWS = 120
 _BEST_WINDOWS = 10
-# Documents whose names are compared with a sentence's words.
+# Documents whose names are compared with a question's words.
 _CALLED = 8
 
 
@@ -48,12 +49,13 @@ class Asked:
     """What a search looks for: passages with `words`, near to `vector` (dimensions,), preferably in documents `meant`.
 
     `vector` is the mean of what is asked, so a similarity to it is the mean of theirs. `meant` has the documents' ids,
-    and by how many spreads of unrelated similarity each stands out. `chance` is the share of the words' weight that
-    passages hold without having to do with them.
+    and by how many spreads of unrelated similarity each stands out; `names` is what documents are called that the
+    question may name. `chance` is the share of the words' weight that passages hold without having to do with them.
     """
 
     words: str
     vector: Vectors
+    names: Mapping[str, str]
     meant: Mapping[str, float] = field(default_factory=dict)
     chance: float = CHANCE_COVER
 
@@ -70,35 +72,36 @@ async def understood(
 ) -> Asked:
     """Return what to look for, given the vectors of the question and of each of its parts (1 + parts, dimensions)."""
     whole = vectors[0]
-    words = " ".join(term.needle for term in question_terms(question))
-    names = list((await view.called(words, _CALLED, where)).values())
+    names = await view.called(rarest(weigh(question_terms(question), view.sample)), _CALLED, where)
+    if not parts:
+        return Asked(question, whole, names)
     near = await asyncio.gather(*(view.nearest(vector, _NEAREST_WINDOWS, where) for vector in vectors[1:]))
-    said = [_Part(*part, names, view) for part in zip(parts, vectors[1:], near, strict=True)]
+    said = [_Part(*part, names.values(), view) for part in zip(parts, vectors[1:], near, strict=True)]
     kept = [part for part in said if part.nearest >= _SAYS_SOMETHING or await _is_written(view, part.terms, where)]
     if not kept:
-        return Asked(question, whole)
+        return Asked(question, whole, names)
     meant: dict[str, float] = {}
     subject = kept
     if len(kept) > 1:
         name = max(kept, key=lambda part: part.names_a_document)
         meant = name.documents
         subject = [part for part in kept if part is not name]
-    return Asked(" ".join(part.text for part in kept), (whole + subject[0].vector) / 2, meant, CHANCE_COVER_OF_PARTS)
+    words = " ".join(part.text for part in kept)
+    return Asked(words, (whole + subject[0].vector) / 2, names, meant, CHANCE_COVER_OF_PARTS)
 
 
 async def _is_written(view: View, terms: Sequence[WeightedTerm], where: SearchFilter | None) -> bool:
     """Return whether there are several terms, and a passage that holds them all."""
     if len(terms) < _FEWEST_WORDS:
         return False
-    words = " ".join(weighted.term.needle for weighted in terms)
-    found = await view.lexical_forms(await view.with_words(words, _WITH_WORDS, where))
+    found = await view.lexical_forms(await view.with_words(rarest(terms), _WITH_WORDS, where))
     return any(cover(terms, form) >= _ALL_WORDS for form in found.values())
 
 
 class _Part:
     """A sentence of a question, and where it leads: `nearest` and `documents` in spreads of unrelated similarity."""
 
-    def __init__(self, text: str, vector: Vectors, near: Sequence[Hit], names: Sequence[str], view: View) -> None:
+    def __init__(self, text: str, vector: Vectors, near: Sequence[Hit], names: Collection[str], view: View) -> None:
         self.text = text
         self.vector = vector
         model = view.model

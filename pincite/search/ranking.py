@@ -32,6 +32,8 @@ _FRAGMENT_WEIGHT = 1.0
 # questions over a mixed collection; fitted for each pair of languages alone, its middle moves by half a spread.
 _SLOPE = 1.37
 _MIDDLE = 2.96
+# Words sent to a full-text index.
+_MOST_TERMS = 64
 # Below this score a passage has nothing to do with the question; one in a hundred that does is lost.
 FLOOR = 0.15
 
@@ -49,6 +51,11 @@ def weigh(terms: Sequence[Term], sample: Sample) -> list[WeightedTerm]:
     size = max(1, sample.size)
     highest = math.log(1 + size / 0.5)
     return [WeightedTerm(term, math.log(1 + size / (sample.frequency(term) + 0.5)) / highest) for term in terms]
+
+
+def rarest(terms: Sequence[WeightedTerm]) -> str:
+    """Return the terms as words for a full-text index; of a pasted page the rarest."""
+    return " ".join(weighted.term.needle for weighted in sorted(terms, key=lambda w: -w.weight)[:_MOST_TERMS])
 
 
 def cover(terms: Sequence[WeightedTerm], lexical: str) -> float:

@@ -26,6 +26,7 @@ from pincite.search.ranking import (
     evidence,
     naming,
     probability,
+    rarest,
     weigh,
 )
 from pincite.search.reranking import MOST_RERANKED, Reranking
@@ -38,9 +39,7 @@ _NEAREST_WINDOWS = 3
 _NEAREST_WITHIN = 1
 _WITH_WORDS = 1
 _FEWEST_CANDIDATES = 20
-# Documents whose names are compared with the question, and from which evidence one is looked into: a fifth of the
-# question's words in its name.
-_CALLED = 8
+# From which evidence on a document is looked into: a fifth of the question's words in its name.
 _MEANT = 1.6
 # Neighbours are joined up to this many: more would be a page, not a passage.
 _MOST_JOINED = 3
@@ -48,8 +47,6 @@ _MOST_JOINED = 3
 _ATTEMPTS = 5
 # The attempts after these keep this process from writing meanwhile, or a search would never end beside a bulk load.
 _ATTEMPTS_MOVING = 2
-# Words sent to the full-text index; a pasted page is searched by its rarest words.
-_MOST_TERMS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +86,7 @@ async def search(
         try:
             async with index.still() if attempt >= _ATTEMPTS_MOVING else nullcontext():
                 view = await index.view()
-                asked = Asked(question, vectors[0])
-                if parts:
-                    asked = await understood(view, question, parts, vectors, where)
+                asked = await understood(view, question, parts, vectors, where)
                 terms = weigh(question_terms(asked.words), view.sample)
                 # Enough of them that k remain when neighbours are joined.
                 wanted = max(k * (_MOST_JOINED + 1), MOST_RERANKED if reranking else _FEWEST_CANDIDATES)
@@ -132,15 +127,13 @@ async def _candidates(
     view: View, asked: Asked, terms: Sequence[WeightedTerm], where: SearchFilter | None, wanted: int
 ) -> list[_Candidate]:
     """Return at least the `wanted` best of what either side found, with all the evidence, best first."""
-    words = " ".join(w.term.needle for w in sorted(terms, key=lambda w: -w.weight)[:_MOST_TERMS])
-    near, with_words, names = await asyncio.gather(
+    near, with_words = await asyncio.gather(
         view.nearest(asked.vector, _NEAREST_WINDOWS * wanted, where),
-        view.with_words(words, _WITH_WORDS * wanted, where),
-        view.called(words, _CALLED, where),
+        view.with_words(rarest(terms), _WITH_WORDS * wanted, where),
     )
     best: dict[str, Hit] = {}
     _keep_best(best, near)
-    named = {document_id: naming(terms, name) for document_id, name in names.items()}
+    named = {document_id: naming(terms, name) for document_id, name in asked.names.items()}
     documents = {d: called(named.get(d, 0.0), asked.meant.get(d, 0.0)) for d in named.keys() | asked.meant.keys()}
     if meant := sorted(document_id for document_id, evidence_for in documents.items() if evidence_for >= _MEANT):
         within = replace(where or SearchFilter(), document_ids=tuple(meant))
