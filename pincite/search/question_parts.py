@@ -38,7 +38,7 @@ _ALL_WORDS = 0.95
 _WITH_WORDS = 5
 # What a sentence is nearest to: of so many windows a document is meant by as much as its best ones, so many, are nearer
 # on average than the last of all. A name is near to all of its document, a subject to a page of each.
-_NEAREST_WINDOWS = 120
+_NEAREST_WINDOWS = 60
 _BEST_WINDOWS = 10
 # Documents whose names are compared with a question's words.
 _CALLED = 8
