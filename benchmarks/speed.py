@@ -17,6 +17,7 @@ from pincite.index import Index
 from pincite.parsing import parse
 from pincite.passage import DocumentReference
 from pincite.search import search
+from pincite.search.question_parts import question_parts
 
 # As many as the PDFs of the judged sets have, on average.
 _PASSAGES_A_DOCUMENT = 130
@@ -132,9 +133,9 @@ async def _searching(
     maintained = time.process_time()
     cpu_ms, wall_ms, copied_ms = [], [], 0.0
     for question in questions:
-        vector = await embedder.embed_queries([question])
+        vectors = await embedder.embed_queries([question, *question_parts(question)])
         cpu, wall = time.process_time(), time.perf_counter()
-        await search(index, _Fixed(embedder.model, vector), question)
+        await search(index, _Fixed(embedder.model, vectors), question)
         cpu_ms.append((time.process_time() - cpu) * 1e3)
         wall_ms.append((time.perf_counter() - wall) * 1e3)
         started_waiting = time.process_time()
@@ -144,14 +145,14 @@ async def _searching(
 
 
 class _Fixed(_Clustered):
-    """Answers with a vector made before, so that only the search is timed."""
+    """Answers with vectors made before, so that only the search is timed."""
 
-    def __init__(self, model: EmbeddingModel, vector: Vectors) -> None:
+    def __init__(self, model: EmbeddingModel, vectors: Vectors) -> None:
         self._model = model
-        self._vector = vector
+        self._vectors = vectors
 
     async def embed_queries(self, questions: Sequence[str], instruction: str | None = None) -> Vectors:
-        return self._vector
+        return self._vectors
 
 
 def _document(parts: Sequence[str]) -> tuple[Document, list[Chunk]]:
