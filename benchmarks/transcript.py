@@ -8,8 +8,8 @@ from typing import Any
 
 from mcp import Client
 
-# What differs from run to run and from machine to machine: ids, the reader's token, the address, the score, and which of
-# two sentences is nearer by a ten-thousandth.
+# What differs from run to run and from machine to machine: ids, the reader's token, the address, the score, and which
+# of two sentences is nearer by a ten-thousandth.
 VARYING = re.compile(r"([?&][st]=)[\w.-]+")
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 DOCUMENT_ID = re.compile(r"doc_[0-9a-f]{12,}")

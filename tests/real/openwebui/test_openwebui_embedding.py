@@ -108,9 +108,8 @@ async def test_its_own_retrieval_finds_the_passage_across_languages(
     for question, expected in QUESTIONS.items():
         passages, scores = await found(chat, knowledge, question)
         assert expected in passages[0], question
-        # The vectors are the backend's: of the passage as a document, and of the question as a question. Activations of 8
-        # bits are scaled over what is read together, which is a hundredth; with the kinds confused, the first question
-        # is off by three to six.
+        # The vectors are the backend's: of the passage as a document, and of the question as a question. What is read
+        # together shares its 8-bit scale, which makes a hundredth; kinds confused put the first question off by three.
         asked = await vector(backend, question, "query")
         similarity = asked @ await vector(backend, passages[0].replace("\n", " "), "document")
         assert scores[0] == pytest.approx((1 + similarity) / 2, abs=0.02)
