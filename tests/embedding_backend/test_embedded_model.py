@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedding_backend import PassageText
@@ -72,6 +72,7 @@ def test_vectors_do_not_depend_on_what_else_is_in_the_batch(model: EmbeddedModel
     assert float((alone @ together.T)[0, 0] / (alone @ alone.T)[0, 0]) == pytest.approx(1, abs=0.02)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(2, MAX_TOKENS)))
 def test_texts_of_like_length_are_read_together(lengths: list[int]) -> None:
     read = list(batches(lengths))
