@@ -134,6 +134,7 @@ async def _candidates(
     best: dict[str, Hit] = {}
     _keep_best(best, near)
     named = {document_id: naming(terms, name) for document_id, name in asked.names.items()}
+    by_name = {document_id: called(share, 0.0) for document_id, share in named.items()}
     documents = {d: called(named.get(d, 0.0), asked.meant.get(d, 0.0)) for d in named.keys() | asked.meant.keys()}
     if meant := sorted(document_id for document_id, evidence_for in documents.items() if evidence_for >= _MEANT):
         within = replace(where or SearchFilter(), document_ids=tuple(meant))
@@ -143,12 +144,11 @@ async def _candidates(
     # A document's first passage may be all there is of it.
     brief = {passage_id: brevity(form) for passage_id, form in lexical.items() if not passage_id.endswith(":0")}
 
-    def fused(passage_id: str, similarity: float, *, meant: Mapping[str, float], chance: float) -> float:
-        document_id = passage_id.rpartition(":")[0]
-        document = called(named.get(document_id, 0.0), meant.get(document_id, 0.0))
+    def fused(passage_id: str, similarity: float, *, documents: Mapping[str, float], chance: float) -> float:
+        document = documents.get(passage_id.rpartition(":")[0], 0.0)
         return evidence(view.model, similarity, covered[passage_id], document, brief.get(passage_id, 0.0), chance)
 
-    in_order = partial(fused, meant=asked.meant, chance=asked.chance)
+    in_order = partial(fused, documents=documents, chance=asked.chance)
     ranks = {passage_id: in_order(passage_id, hit.similarity) for passage_id, hit in best.items()}
     if by_words_only := [passage_id for passage_id in with_words if passage_id not in best]:
         # Where more are near than were asked for, none of their windows is nearer than the last of those: most cannot
@@ -160,7 +160,7 @@ async def _candidates(
         ranks |= {p: in_order(p, best[p].similarity) for p in hopeful if p in best}
     order = sorted(best, key=lambda passage_id: (-ranks[passage_id], passage_id))
     # Which document a sentence means says what comes first, and not how well that answers.
-    scores = sorted((fused(p, best[p].similarity, meant={}, chance=CHANCE_COVER) for p in order), reverse=True)
+    scores = sorted((fused(p, best[p].similarity, documents=by_name, chance=CHANCE_COVER) for p in order), reverse=True)
     return [_Candidate(p, score, best[p].window) for p, score in zip(order, scores, strict=True)]
 
 
